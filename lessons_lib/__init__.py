@@ -1,0 +1,7 @@
+"""The library behind the lessons "Compare DPO, IPO, KTO, ORPO and SimPO".
+
+Start with `losses` (five pure functions) and `methods` (their facts in one table). Importing this
+package imports nothing else: each module pays for itself.
+"""
+
+__version__ = "0.1.0"

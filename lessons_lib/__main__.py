@@ -1,0 +1,47 @@
+"""``python -m lessons_lib COMMAND``: finds the command's module, parses, runs, and turns user errors into exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+import sys
+
+from lessons_lib import __version__, commands
+from lessons_lib.errors import UserError
+
+
+def build_parser(names: list[str]) -> argparse.ArgumentParser:
+    """The parser with one subcommand a module in `lessons_lib.commands`."""
+    parser = argparse.ArgumentParser(prog="python -m lessons_lib", description=__doc__.partition(":")[0])
+    parser.add_argument("--version", action="version", version=__version__)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in names:
+        module = importlib.import_module(f"lessons_lib.commands.{name}")
+        sub = subparsers.add_parser(
+            name,
+            help=module.HELP,
+            description=module.HELP,
+            epilog=f"example:\n  {module.EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    names = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+    arguments = build_parser(names).parse_args(argv)
+    try:
+        return arguments.run(arguments) or 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

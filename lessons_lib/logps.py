@@ -1,0 +1,83 @@
+"""From logits to the log-probability of each response: the sum-or-average choice is made here.
+
+Knows how labels line up with logits; knows nothing of methods, models or data. Response tokens are
+those whose label is not `ignore_index`: whoever builds the labels marks prompt and padding from
+*lengths*, never from ``id == pad``, because a pad id can occur as a real token.
+"""
+
+from __future__ import annotations
+
+import torch
+
+IGNORE_INDEX = -100
+
+
+def sequence_logps(
+    logits: torch.Tensor, labels: torch.Tensor, *, average: bool = False, ignore_index: int = IGNORE_INDEX
+) -> torch.Tensor:
+    """Log-probability of each response, summed over its tokens or averaged over them.
+
+    ``log π(y|x) = Σ_t log softmax(logits_{t−1})[y_t]`` over positions t whose label is not ignored.
+
+    Args:
+        logits: (batch, length, vocabulary), any floating dtype. The logits at position t predict
+            the token at t + 1; the shift happens in here.
+        labels: (batch, length) token ids aligned with the input ids, as in transformers, with
+            `ignore_index` on prompt and padding. Left and right padding are alike.
+        average: False: **sum** over response tokens, in nats. True: **average**, in nats per token.
+        ignore_index: the label that marks a position as not part of the response.
+
+    Returns:
+        (batch,) in float32, or float64 for float64 logits. Ignored positions are never read, so a
+        NaN at a pad position changes neither the value nor the gradient.
+
+    Raises:
+        ValueError: if the shapes do not fit, or a response has no token that can be predicted (the
+            first position has no logits before it, so it cannot be scored).
+
+    Example:
+        >>> logits = torch.zeros(1, 3, 4)                          # uniform over 4 tokens
+        >>> labels = torch.tensor([[-100, 2, 1]])                  # one prompt token, two response tokens
+        >>> round(sequence_logps(logits, labels).item(), 4)        # 2 · log(1/4)
+        -2.7726
+
+    Reference:
+        Rafailov et al. 2023, arXiv 2305.18290 (sum); Meng et al. 2024, arXiv 2405.14734, Eq. 3 (average).
+    """
+    token_logps, is_response = response_token_logps(logits, labels, ignore_index=ignore_index)
+    lengths = is_response.sum(dim=1)
+    if (lengths == 0).any():
+        empty = (lengths == 0).nonzero().flatten().tolist()
+        raise ValueError(
+            f"labels: expected at least one response token after the first position in each row, "
+            f"rows {empty} have none; drop empty responses and give each prompt at least one token"
+        )
+    sums = token_logps.sum(dim=1)
+    return sums / lengths if average else sums
+
+
+def response_token_logps(
+    logits: torch.Tensor, labels: torch.Tensor, *, ignore_index: int = IGNORE_INDEX
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Per-token log-probabilities, 0 outside the response, and the mask of response tokens.
+
+    Args and errors as in `sequence_logps`.
+
+    Returns:
+        token_logps: (batch, length − 1), in nats; column t is the token at input position t + 1.
+        is_response: (batch, length − 1), boolean.
+    """
+    if logits.ndim != 3 or labels.shape != logits.shape[:2]:
+        raise ValueError(
+            f"expected logits (batch, length, vocabulary) and labels (batch, length), "
+            f"got {tuple(logits.shape)} and {tuple(labels.shape)}"
+        )
+    targets = labels[:, 1:]  # (batch, length − 1)
+    is_response = targets != ignore_index
+    # Selecting before the cast keeps the float32 copy to response positions, and lets nothing
+    # that stands at a prompt or pad position reach the sum.
+    selected = logits[:, :-1][is_response]  # (response tokens, vocabulary)
+    selected = selected.to(torch.promote_types(selected.dtype, torch.float32))
+    chosen = selected.gather(1, targets[is_response].unsqueeze(1)).squeeze(1) - selected.logsumexp(dim=1)
+    token_logps = chosen.new_zeros(targets.shape).masked_scatter(is_response, chosen)
+    return token_logps, is_response
