@@ -187,8 +187,9 @@ def kto_loss(
         raise ValueError(f"kl: expected one scalar for the batch, got shape {tuple(kl.shape)}; see kto_reference_point")
     logratios = policy_logps - reference_logps
     z = beta * torch.where(desirable, logratios - kl, kl - logratios)
-    weights = torch.where(desirable, desirable_weight, undesirable_weight).to(z)
-    return KTOLoss(weights * torch.sigmoid(-z), beta * logratios.detach())
+    unweighted = torch.sigmoid(-z)
+    losses = torch.where(desirable, desirable_weight * unweighted, undesirable_weight * unweighted)
+    return KTOLoss(losses, beta * logratios.detach())
 
 
 def kto_reference_point(policy_kl_logps: torch.Tensor, reference_kl_logps: torch.Tensor) -> torch.Tensor:
