@@ -1,0 +1,271 @@
+"""Hugging Face causal language models: load one, make a small new one, sample from it.
+
+The only module that imports `transformers`. It knows nothing of preferences, methods or the lab.
+`load` may fetch from the Hugging Face Hub, and says so when the Hub cannot be reached.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from tqdm.auto import tqdm
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    LlamaConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+)
+
+from lessons_lib.errors import UserError
+
+ARCHITECTURES = ("gpt2", "llama", "qwen2")
+
+
+def load(
+    path_or_id: str | Path, *, dtype: torch.dtype = torch.float32
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A causal language model and its tokenizer, from a folder or from the Hugging Face Hub.
+
+    Args:
+        path_or_id: a folder written by ``save_pretrained``, or a Hub id such as ``"Qwen/Qwen2.5-0.5B"``.
+        dtype: of the weights. float32 whatever the checkpoint holds, because fine-tuning in pure
+            bfloat16 loses small updates, and is slow on most CPUs.
+
+    Returns:
+        The model, in evaluation mode on the CPU, and a tokenizer that has a pad token (its end of
+        text where the checkpoint names none; nothing here finds padding by looking for that id).
+
+    Raises:
+        UserError: no such folder or Hub id, no network, or not a causal language model.
+    """
+    source = str(path_or_id)
+    if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
+        raise UserError(f"model: expected a folder written by save_pretrained, but there is no folder {source}")
+    source = str(Path(source).expanduser()) if source.startswith("~") else source
+    try:
+        config = AutoConfig.from_pretrained(source)  # small, and first: an unknown id fails before any large download
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            source, config=config, dtype=dtype, output_loading_info=True
+        )
+    except OSError as error:  # what transformers raises for a missing file, an unknown id and no network alike
+        raise UserError(
+            f"model: cannot load {source}: {_first_sentence(error)} Check the spelling; if it is on the Hub, the network "
+            f"(and `hf auth login` for a gated model). A model fetched before loads offline with HF_HUB_OFFLINE=1."
+        ) from error
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"model: expected a causal language model such as GPT-2 or Llama, but transformers cannot load "
+            f"{source} as one: {_first_sentence(error)}"
+        ) from error
+    if report["missing_keys"]:
+        raise UserError(
+            f"model: expected a causal language model, but {source} lacks the weights "
+            f"{', '.join(sorted(report['missing_keys'])[:3])}; is it a classifier or an encoder?"
+        )
+    _check_causal(model.eval(), source)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model, tokenizer
+
+
+def new_model(
+    architecture: str,
+    *,
+    vocab_size: int,
+    layers: int,
+    width: int,
+    heads: int,
+    max_length: int,
+    seed: int,
+    feedforward: int | None = None,
+    activation: str | None = None,
+    bos_id: int | None = None,
+    eos_id: int | None = None,
+    pad_id: int | None = None,
+) -> PreTrainedModel:
+    """A freshly initialized causal language model, in float32, without dropout, input and output embeddings tied.
+
+    Args:
+        architecture: "gpt2", "llama" or "qwen2".
+        vocab_size: number of token ids.
+        layers, width, heads: number of blocks, size of the residual stream, attention heads a block.
+        max_length: longest sequence, prompt and response together, in tokens.
+        seed: of the initial weights. The global random state is left as it was.
+        feedforward: hidden units in each block's feed-forward part; 4 × width by default, and 8/3 × width
+            for Llama and Qwen2, whose gate is a third matrix.
+        activation: of the feed-forward part, by its name in transformers; the architecture's own by default.
+        bos_id, eos_id, pad_id: special tokens to note in the model's configuration.
+
+    Raises:
+        UserError: for an architecture that is not in the list.
+    """
+    tokens = dict(bos_token_id=bos_id, eos_token_id=eos_id, pad_token_id=pad_id)
+    if architecture == "gpt2":
+        config = GPT2Config(
+            vocab_size=vocab_size,
+            n_layer=layers,
+            n_embd=width,
+            n_head=heads,
+            n_positions=max_length,
+            n_inner=feedforward or 4 * width,
+            activation_function=activation or "gelu_new",
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            **tokens,
+        )
+    elif architecture in ("llama", "qwen2"):
+        config = {"llama": LlamaConfig, "qwen2": Qwen2Config}[architecture](
+            vocab_size=vocab_size,
+            num_hidden_layers=layers,
+            hidden_size=width,
+            num_attention_heads=heads,
+            num_key_value_heads=heads,
+            max_position_embeddings=max_length,
+            intermediate_size=feedforward or round(8 * width / 3),
+            hidden_act=activation or "silu",
+            tie_word_embeddings=True,
+            **tokens,
+        )
+    else:
+        raise UserError(f"architecture: expected one of {', '.join(ARCHITECTURES)}, got {architecture!r}")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+
+
+def word_level_tokenizer(words: Sequence[str], *, bos: str, eos: str, pad: str) -> PreTrainedTokenizerFast:
+    """A tokenizer with one token a word: a word's id is its place in `words`; texts are split at white space.
+
+    It adds no special tokens of its own, so the ids of a prompt and its response, tokenized together,
+    are those of each, one after the other. It has no unknown token: a word outside `words` raises.
+
+    Args:
+        words: the vocabulary, `bos`, `eos` and `pad` among them.
+        bos, eos, pad: the words that begin a text, end one, and fill a batch.
+    """
+    vocabulary = {word: index for index, word in enumerate(words)}
+    missing = {bos, eos, pad} - vocabulary.keys()
+    if missing or len(vocabulary) != len(words):
+        raise ValueError(f"words: expected distinct words with {bos}, {eos} and {pad} among them, missing {missing}")
+    tokenizer = Tokenizer(WordLevel(vocabulary))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token=eos, pad_token=pad)
+
+
+@torch.no_grad()
+def sample(
+    model: PreTrainedModel,
+    prompt_ids: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    eos_id: int,
+    seed: int,
+    temperature: float = 1.0,
+    batch_size: int = 512,
+    progress: bool = False,
+) -> list[list[int]]:
+    """One sampled response for each prompt, from the model's full distribution (no top-k, no top-p).
+
+    Each response draws its own row of uniform random numbers from `seed` and inverts the model's
+    cumulative distribution with them. It therefore does not depend on which prompts share its batch
+    (rounding aside), and two models sampled with one seed face the same luck.
+
+    Args:
+        model: a causal language model on any device; its training mode is left as it was.
+        prompt_ids: token ids of each prompt, not necessarily of equal length.
+        max_new_tokens: longest response, its end-of-text token included.
+        eos_id: a response ends after this token; one that never emits it has `max_new_tokens` tokens.
+        seed: same seed, same model, same prompts: same responses.
+        temperature: > 0; 1 samples the model as it is.
+        batch_size: prompts decoded side by side.
+        progress: show a progress bar.
+
+    Returns:
+        For each prompt the ids of its response, the end-of-text token included where it came.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature: expected a number above 0, got {temperature}")
+    if not all(len(prompt) for prompt in prompt_ids):
+        raise ValueError("prompt_ids: expected at least one token in each prompt; begin with the bos token")
+    uniforms = torch.rand(
+        len(prompt_ids), max_new_tokens, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
+    was_training = model.training
+    model.eval()
+    responses = []
+    for start in tqdm(range(0, len(prompt_ids), batch_size), desc="sampling", disable=not progress):
+        rows = slice(start, start + batch_size)
+        responses += _sample_batch(model, prompt_ids[rows], uniforms[rows], eos_id, temperature)
+    model.train(was_training)
+    return responses
+
+
+def _sample_batch(model, prompt_ids, uniforms, eos_id: int, temperature: float) -> list[list[int]]:
+    """Decode one batch with a key-value cache; a row leaves the cache when its response has ended."""
+    input_ids, mask = _left_pad(prompt_ids, model.device)
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    responses: list[list[int]] = [[] for _ in prompt_ids]
+    alive = torch.arange(len(prompt_ids))
+    cache = None
+    for step in itertools.count():
+        output = model(
+            input_ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+        )
+        tokens = _draw(output.logits[:, -1].cpu(), uniforms[alive, step], temperature)
+        for row, token in zip(alive.tolist(), tokens.tolist(), strict=True):
+            responses[row].append(token)
+        keep = (tokens != eos_id).nonzero().flatten()
+        if step + 1 == uniforms.shape[1] or not len(keep):
+            return responses
+        cache, alive, on_device = output.past_key_values, alive[keep], keep.to(model.device)
+        if len(keep) < len(tokens):
+            cache.batch_select_indices(on_device)
+        input_ids = tokens[keep].unsqueeze(1).to(model.device)
+        mask = torch.nn.functional.pad(mask[on_device], (0, 1), value=1)
+        positions = positions[on_device, -1:] + 1
+
+
+def _draw(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Invert each row's cumulative distribution at its uniform number: (rows, vocabulary), (rows,) -> (rows,)."""
+    cumulative = (logits.double() / temperature).softmax(dim=1).cumsum(dim=1)
+    targets = uniforms * cumulative[:, -1]  # the last entry is 1 up to rounding: scaled, the search cannot fall off
+    return torch.searchsorted(cumulative, targets.unsqueeze(1), right=True).squeeze(1)
+
+
+def _left_pad(prompt_ids: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prompts of any lengths as one matrix that ends where each prompt ends, and its mask, made from the lengths."""
+    longest = max(len(prompt) for prompt in prompt_ids)
+    input_ids = torch.zeros(len(prompt_ids), longest, dtype=torch.long)
+    mask = torch.zeros_like(input_ids)
+    for row, prompt in enumerate(prompt_ids):
+        input_ids[row, longest - len(prompt) :] = torch.as_tensor(prompt)
+        mask[row, longest - len(prompt) :] = 1
+    return input_ids.to(device), mask.to(device)
+
+
+@torch.no_grad()
+def _check_causal(model: PreTrainedModel, source: str) -> None:
+    """Raise if the first token's prediction changes with the second token, as in a masked language model."""
+    first, second = model(torch.tensor([[0, 1], [0, 2]], device=model.device)).logits[:, 0]
+    if not torch.allclose(first, second, atol=1e-3, equal_nan=True):
+        raise UserError(
+            f"model: expected a causal language model, but the predictions of {source} depend on tokens "
+            f"that come later; is it a masked language model such as BERT?"
+        )
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].partition(". ")[0].rstrip(".") + "."
