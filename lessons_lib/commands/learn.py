@@ -1,0 +1,34 @@
+"""``learn``: open JupyterLab at the start notebook."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from lessons_lib.errors import UserError
+
+HELP = "open the lessons in JupyterLab, or print its address where there is no display"
+EXAMPLE = "python -m lessons_lib learn --port 8890"
+START = Path(__file__).resolve().parents[2] / "notebooks" / "start.ipynb"
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("--port", type=int, default=8888, help="first port to try (8888)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
+
+
+def run(arguments) -> int:
+    if not START.exists():
+        raise UserError(f"expected the lessons at {START.parent}; run this from a checkout of the project")
+    command = [sys.executable, "-m", "jupyter", "lab", str(START), "--port", str(arguments.port)]
+    if arguments.no_browser or not _has_display():
+        command.append("--no-browser")  # JupyterLab then prints the address to open
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")
+    return subprocess.call(command, cwd=START.parents[1])
+
+
+def _has_display() -> bool:
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
