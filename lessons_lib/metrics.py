@@ -89,10 +89,20 @@ def share_interval(successes: ArrayLike, *, confidence: float = 0.95) -> Interva
         raise ValueError(f"successes: expected values in [0, 1], got {shares.min():g} to {shares.max():g}")
     units, share, variance = len(shares), float(shares.mean()), float(shares.var())
     n = units * share * (1 - share) / variance if variance > 0 else units  # = units for booleans
+    return Interval(share, *wilson(share, n, confidence=confidence), units)
+
+
+def wilson(share: float, n: float, *, confidence: float = 0.95) -> tuple[float, float]:
+    """The ends of Wilson's interval for a share seen in n independent units; n need not be whole.
+
+    Example:
+        >>> tuple(round(end, 3) for end in wilson(0.5, 100))
+        (0.404, 0.596)
+    """
     z = NormalDist().inv_cdf((1 + _fraction("confidence", confidence)) / 2)
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half_width = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
-    return Interval(share, max(0.0, centre - half_width), min(1.0, centre + half_width), units)
+    return max(0.0, centre - half_width), min(1.0, centre + half_width)
 
 
 def win_rate(ours: ArrayLike, theirs: ArrayLike, *, confidence: float = 0.95) -> Interval:
