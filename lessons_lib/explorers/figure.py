@@ -1,0 +1,186 @@
+"""An explorer's panels drawn by matplotlib: for JupyterLab, for the PNG, and as the page's default picture."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+
+from lessons_lib import plots
+from lessons_lib.explorers.core import Band, Bars, Curve, Explorer, Level, Panel, Point, Target, fitted
+
+TITLE_HEIGHT = 36  # two lines
+
+
+class PanelDrawing:
+    """One panel on its axes. `artists` change with the sliders, everything else is background."""
+
+    def __init__(self, axes, panel: Panel, values):
+        self.axes, self.panel = axes, panel
+        axes.set(xlabel=panel.x.label, ylabel=panel.y.label, xlim=panel.x.limits)
+        if panel.x.categories:
+            axes.set_xticks(range(len(panel.x.categories)), panel.x.categories)
+            axes.grid(axis="x", visible=False)
+        elif panel.x.log:
+            axes.set_xscale("log")
+        if panel.y.log:
+            axes.set_yscale("log")
+        else:
+            axes.locator_params(axis="y", nbins=5)
+        self.limits = None
+        self.fit(values)
+        self.artists = [self._make(mark) for mark in panel.marks]
+        self.texts = self._bar_texts()
+        self.update(values)
+
+    def fit(self, values) -> bool:
+        """Set the y range; True if it moved, so that the background must be drawn again."""
+        limits = fitted(self.panel, values)
+        moved = limits != self.limits
+        if moved:
+            self.limits = limits
+            self.axes.set_ylim(*limits)
+        return moved
+
+    def update(self, values) -> None:
+        """Move every artist to the values of `Explorer.evaluate` for this panel."""
+        base = np.zeros(len(self.panel.x.positions))
+        for mark, artist, rows in zip(self.panel.marks, self.artists, values, strict=True):
+            rows = [np.asarray(row, dtype=float) for row in rows]
+            if isinstance(mark, Bars):
+                for rectangle, bottom, height in zip(artist, base, rows[0], strict=True):
+                    rectangle.set(y=bottom if self.panel.stacked else 0, height=height)
+                base = base + rows[0] if self.panel.stacked else base
+            else:
+                self._move[type(mark)](artist, *rows)
+        self._write_bars(values)
+
+    def moving(self):
+        """Every artist to redraw after a slider moved."""
+        for artist in self.artists:
+            yield from artist if isinstance(artist, (list, tuple)) else [artist]
+        yield from (text for row in self.texts for text in row)
+
+    @property
+    def _x(self):
+        x = self.panel.x
+        return np.arange(len(x.categories)) if x.categories else np.asarray(x.positions, dtype=float)
+
+    @property
+    def _move(self):
+        """How the artist of each kind of mark takes new values."""
+        return {
+            Curve: lambda line, y: line.set_data(self._x, y),
+            Band: self._move_whiskers if self.panel.x.categories else lambda band, *ends: band.set_data(self._x, *ends),
+            Target: lambda line, x: line.set_xdata([x[0], x[0]]),
+            Level: lambda line, y: line.set_ydata([y[0], y[0]]),
+            Point: lambda line, x, y: line.set_data(x, y),
+        }
+
+    def _move_whiskers(self, line, low, high):
+        gap = np.full(len(self._x), np.nan)
+        line.set_data(np.stack([self._x, self._x, gap], 1).ravel(), np.stack([low, high, gap], 1).ravel())
+
+    def _make(self, mark):
+        look = plots.style(mark.style)
+        arguments = {"label": mark.label, "animated": True}
+        line = plots.line_arguments(look) | arguments
+        if isinstance(mark, Curve):
+            marker = look.marker if mark.dots or self.panel.x.categories else None
+            return self.axes.plot([], [], marker=marker, **(line | ({"ls": ""} if self.panel.x.categories else {})))[0]
+        if isinstance(mark, Band) and self.panel.x.categories:
+            return self.axes.plot([], [], color=plots.INK, lw=1.5, marker="_", markersize=8, **arguments)[0]
+        if isinstance(mark, Band):
+            zero = np.zeros(len(self._x))
+            return self.axes.fill_between(self._x, zero, zero, color=look.colour, alpha=0.2, lw=0, **arguments)
+        if isinstance(mark, Bars):
+            return self._make_bars(mark, look)
+        if isinstance(mark, Target):
+            return self.axes.axvline(0, **(line | {"lw": 1.5}))
+        if isinstance(mark, Level):
+            return self.axes.axhline(0, **(line | {"lw": 1.5}))
+        return self.axes.plot([], [], color=look.colour, ls="", marker=look.marker, markersize=9, **arguments)[0]
+
+    def _make_bars(self, mark: Bars, look: plots.Style):
+        series = [other for other in self.panel.marks if isinstance(other, Bars)]
+        width = 0.66 if self.panel.stacked else 0.78 / len(series)
+        shift = 0 if self.panel.stacked else (series.index(mark) - (len(series) - 1) / 2) * width
+        paint = {"color": look.colour, "hatch": look.hatch, "edgecolor": plots.INK, "lw": 0.5, "alpha": 0.85}
+        return self.axes.bar(self._x + shift, 0, width=width * 0.94, label=mark.label, **paint).patches
+
+    def _bar_texts(self):
+        """A number above each bar, or above each stack."""
+        bars = [artist for mark, artist in zip(self.panel.marks, self.artists, strict=True) if isinstance(mark, Bars)]
+        tops = bars[-1:] if self.panel.stacked else bars
+        write = partial(self.axes.text, s="", ha="center", va="bottom", fontsize=12, color=plots.INK, animated=True)
+        for rectangle in (rectangle for row in bars for rectangle in row):
+            rectangle.set_animated(True)
+        return [[write(x=r.get_x() + r.get_width() / 2, y=0) for r in row] for row in tops]
+
+    def _write_bars(self, values) -> None:
+        bars = [rows[0] for mark, rows in zip(self.panel.marks, values, strict=True) if isinstance(mark, Bars)]
+        heights = [list(map(sum, zip(*bars, strict=True)))] if self.panel.stacked and bars else bars
+        for texts, row in zip(self.texts, heights, strict=True):
+            for text, height in zip(texts, row, strict=True):
+                text.set(text=short(height), y=max(height, 0))
+
+
+def short(value: float) -> str:
+    """Three significant digits, no exponent from a thousandth to a million."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else "–"
+    if 1e-3 <= abs(value) < 1e6:
+        return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+    return f"{value:.2g}"
+
+
+def panel_svg(panel: Panel, values) -> str:
+    """The page's picture of one panel before any script runs; its title stands beside it in the page."""
+    figure, (axes,) = plots.new_figure(plots.PANEL_WIDTH, plots.PANEL_HEIGHT)
+    plots.set_margins(figure)
+    for artist in PanelDrawing(axes, panel, values).moving():
+        artist.set_animated(False)
+    return plots.svg(figure)
+
+
+class ExplorerDrawing:
+    """All panels of an explorer in one figure, redrawn by blitting: only what a slider moves is painted again."""
+
+    def __init__(self, explorer: Explorer, state: dict, scale: float):
+        count = len(explorer.panels)
+        rows = max((len([m for m in panel.marks]) + 1) // 2 for panel in explorer.panels)
+        legend = 6 + 18 * rows
+        self.width = plots.PANEL_WIDTH * count
+        self.height = plots.PANEL_HEIGHT + TITLE_HEIGHT + legend
+        self.figure, axes = plots.new_figure(self.width, self.height, columns=count)
+        plots.set_margins(self.figure, top=TITLE_HEIGHT + 8, bottom=46 + legend)
+        self.figure.set_dpi(72 * scale)
+        values = explorer.evaluate(**state)
+        self.panels = [PanelDrawing(ax, p, v) for ax, p, v in zip(axes, explorer.panels, values, strict=True)]
+        for drawing in self.panels:
+            drawing.axes.set_title(plots.wrapped(drawing.panel.title, plots.PANEL_WIDTH - 66), color=plots.INK, loc="left")
+            self._legend(drawing)
+        self.background = None
+
+    def _legend(self, drawing: PanelDrawing) -> None:
+        if len(drawing.panel.marks) > 1:
+            legend = drawing.axes.legend(
+                loc="upper left", bbox_to_anchor=(-0.12, -0.21), ncols=2, frameon=False, fontsize=12,
+                handlelength=2.6, columnspacing=1.0, labelcolor=plots.INK, borderpad=0,
+            )  # fmt: skip
+            for handle in legend.legend_handles:
+                handle.set_animated(False)
+
+    def paint(self, values) -> bytes:
+        """The picture at these values, as PNG."""
+        moved = [drawing.fit(v) for drawing, v in zip(self.panels, values, strict=True)]
+        if self.background is None or any(moved):
+            self.figure.canvas.draw()
+            self.background = self.figure.canvas.copy_from_bbox(self.figure.bbox)
+        self.figure.canvas.restore_region(self.background)
+        for drawing, panel_values in zip(self.panels, values, strict=True):
+            drawing.update(panel_values)
+            for artist in drawing.moving():
+                drawing.axes.draw_artist(artist)
+        return plots.encode_png(self.figure.canvas)

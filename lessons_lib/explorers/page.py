@@ -1,0 +1,168 @@
+"""The published page's face of an explorer: native controls, the default picture, and the packed values.
+
+What stands here is readable without any script. `lessons_lib/client/lessons.mjs` brings it to life from the
+JSON beside it; it looks values up and draws them, and computes none.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from html import escape
+
+from lessons_lib import plots
+from lessons_lib.errors import UserError
+from lessons_lib.explorers.core import Axis, Bars, Explorer, Panel, Slider
+from lessons_lib.explorers.figure import panel_svg, short
+from lessons_lib.explorers.pack import pack
+from lessons_lib.explorers.trl import configs
+
+LIMIT = 150 * 1024  # bytes of one explorer in the page
+
+
+def html(explorer: Explorer) -> str:
+    """The explorer as HTML, at most `LIMIT` bytes; an error names the curve to make smaller."""
+    headers, block, weights = pack(explorer)
+    data = spec(explorer, headers) | {"data": base64.b64encode(block).decode()}
+    page = _markup(explorer, json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"))
+    size = len(page.encode())
+    if size > LIMIT:
+        heaviest = max(weights, key=weights.get)
+        raise UserError(
+            f"explorer {explorer.name!r}: expected at most {LIMIT // 1024} KB in the page, got {size / 1024:.0f} KB; "
+            f"the heaviest curve is {heaviest} with {weights[heaviest] / 1024:.0f} KB. Give the sliders that move it "
+            f"fewer values, its axis fewer points, or turn a slider into presets"
+        )
+    return page
+
+
+def spec(explorer: Explorer, headers: list[dict]) -> dict:
+    """All the page needs beside the packed values; blocks are in the order of `pack.all_series`."""
+    blocks = iter(headers)
+    panels = [
+        _panel(panel, [[next(blocks) for _ in mark] for mark in series])
+        for panel, series in zip(explorer.panels, explorer.series, strict=True)
+    ]
+    readouts = [
+        [[literal, next(blocks) if name else None] for literal, name, _ in readout.pieces]
+        for readout in explorer.readouts
+    ]
+    return {
+        "kind": "explorer",
+        "sliders": [{"name": s.name, "texts": s.texts, "start": s.index(s.default)} for s in explorer.sliders],
+        "presets": [
+            {name: explorer.by_name[name].index(value) for name, value in preset.items()}
+            for preset in explorer.presets.values()
+        ],
+        "panels": panels,
+        "readouts": readouts,
+        "trl": list(configs(explorer).values()),
+    }
+
+
+def _panel(panel: Panel, blocks: list[list[dict]]) -> dict:
+    positions = panel.x.positions
+    middle = panel.read_at if panel.read_at is not None else positions[len(positions) // 2]
+    nearest = None if panel.x.categories else min(range(len(positions)), key=lambda i: abs(positions[i] - middle))
+    return {
+        "title": panel.title,
+        "stacked": panel.stacked,
+        "x": _axis(panel.x) | {"at": [p if isinstance(p, str) else float(f"{p:.6g}") for p in positions], "start": nearest},
+        "y": _axis(panel.y),
+        "marks": [
+            {"kind": type(mark).__name__, "label": mark.label, "blocks": own, **_look(mark)}
+            for mark, own in zip(panel.marks, blocks, strict=True)
+        ],
+    }
+
+
+def _axis(axis: Axis) -> dict:
+    low, high = axis.limits if axis.at or axis.categories else (axis.low, axis.high)
+    return {"label": axis.label, "low": low, "high": high, "log": axis.log, "bars": bool(axis.categories)}
+
+
+def _look(mark) -> dict:
+    look = plots.style(mark.style)
+    return {"style": look.key, "dash": look.dash, "dots": getattr(mark, "dots", False)}
+
+
+def _markup(explorer: Explorer, data: str) -> str:
+    values = explorer.evaluate()
+    panels = "".join(_panel_markup(p, v) for p, v in zip(explorer.panels, values, strict=True))
+    readouts = "".join(f"<p>{escape(sentence)}</p>" for sentence in explorer.sentences())
+    title = escape(explorer.title)
+    return (
+        f'<section class="lx" id="{explorer.name}" aria-labelledby="{explorer.name}-title">'
+        f'<p class="lx-title" id="{explorer.name}-title">{title}</p>'
+        f'<form class="lx-controls" autocomplete="off" data-lm-suppress-shortcuts="true"><fieldset disabled>'
+        f'<legend class="lx-hidden">Settings</legend>'
+        f'<div class="lx-sliders">{"".join(_control(explorer.name, s) for s in explorer.sliders)}</div>'
+        f"{_presets(explorer)}</fieldset></form>"
+        f'<div class="lx-readout" role="status">{readouts}</div>'
+        f'<div class="lx-panels">{panels}</div>'
+        f"{_config_buttons(explorer)}"
+        "<noscript><p>The sliders need JavaScript; the picture shows their starting values.</p></noscript>"
+        f'<script type="application/json">{data}</script></section>'
+    )
+
+
+def _control(explorer: str, slider: Slider) -> str:
+    name, start = f"{explorer}-{slider.name}", slider.index(slider.default)
+    label = f'<label for="{name}">{escape(slider.label)}</label>'
+    if slider.is_choice:
+        options = "".join(
+            f'<option value="{i}"{" selected" if i == start else ""}>{escape(text)}</option>'
+            for i, text in enumerate(slider.texts)
+        )
+        return f'<div class="lx-slider">{label}<select id="{name}" name="{slider.name}">{options}</select></div>'
+    text = escape(slider.texts[start])
+    return (
+        f'<div class="lx-slider">{label}<input type="range" id="{name}" name="{slider.name}" min="0" '
+        f'max="{len(slider.values) - 1}" step="1" value="{start}" aria-valuetext="{text}">'
+        f'<output for="{name}" aria-live="off">{text}</output></div>'
+    )
+
+
+def _presets(explorer: Explorer) -> str:
+    if not explorer.presets:
+        return ""
+    buttons = "".join(f'<button type="button">{escape(label)}</button>' for label in explorer.presets)
+    return f'<div class="lx-presets" role="group" aria-label="Presets">{buttons}</div>'
+
+
+def _panel_markup(panel: Panel, values) -> str:
+    legend = "".join(_legend_entry(panel, mark, rows) for mark, rows in zip(panel.marks, values, strict=True))
+    return (
+        f'<figure class="lx-panel"><figcaption>{escape(panel.title)}</figcaption>'
+        f'<div class="lx-plot" role="img" aria-label="{escape(_alt(panel, values), quote=True)}">{panel_svg(panel, values)}</div>'
+        f'<ul class="lx-legend">{legend}</ul></figure>'
+    )
+
+
+def _legend_entry(panel: Panel, mark, rows) -> str:
+    look = plots.style(mark.style)
+    dash = f' stroke-dasharray="{" ".join(map(str, look.dash))}"' if look.dash and not isinstance(mark, Bars) else ""
+    thick = 10 if isinstance(mark, Bars) else 2.5
+    return (
+        f'<li><svg width="30" height="12" aria-hidden="true"><path d="M0 6H30" stroke-width="{thick}"{dash} '
+        f'style="stroke:var(--lx-{look.key})"/></svg> {escape(mark.label)} <span class="lx-value"></span></li>'
+    )
+
+
+def _alt(panel: Panel, values) -> str:
+    """The picture in words: what it shows and where it starts."""
+    parts = []
+    for mark, rows in zip(panel.marks, values, strict=True):
+        if isinstance(mark, Bars):
+            pairs = zip(panel.x.categories, rows[0], strict=True)
+            parts.append(f"{mark.label}: " + ", ".join(f"{name} {short(height)}" for name, height in pairs))
+        else:
+            parts.append(mark.label)
+    return f"{panel.title}. {panel.y.label} over {panel.x.label}. " + "; ".join(parts)
+
+
+def _config_buttons(explorer: Explorer) -> str:
+    buttons = "".join(
+        f'<button type="button" disabled>Copy as a TRL config: {escape(name)}</button>' for name in configs(explorer)
+    )
+    return f'<div class="lx-trl">{buttons}<span role="status"></span></div>' if buttons else ""

@@ -1,0 +1,43 @@
+"""Which face an explorer shows: one MIME bundle for JupyterLab, the published page and plain viewers."""
+
+from __future__ import annotations
+
+import os
+
+from lessons_lib import plots
+from lessons_lib.explorers import page
+from lessons_lib.explorers.core import Explorer
+from lessons_lib.explorers.figure import ExplorerDrawing
+
+STATIC = "LESSONS_STATIC"  # set to 1 where no kernel will follow: no widget is made, no widget state is kept
+
+
+def is_static() -> bool:
+    """True where the result is published and no kernel stays behind it."""
+    return os.environ.get(STATIC, "") not in ("", "0")
+
+
+def mimebundle(explorer: Explorer) -> dict:
+    """Widgets first where there is a kernel, then the page's HTML, a PNG and a line of text."""
+    bundle = {"text/html": page.html(explorer), "text/plain": text(explorer)}
+    if explorer.panels:
+        bundle["image/png"] = picture(explorer)
+    if not is_static():
+        from lessons_lib.explorers.live import LiveExplorer  # ipywidgets only where they are shown
+
+        bundle |= LiveExplorer(explorer)._repr_mimebundle_()
+    return bundle
+
+
+def text(explorer: Explorer) -> str:
+    """The explorer in words at its starting values."""
+    return "\n".join([explorer.title, *explorer.sentences()])
+
+
+def picture(explorer: Explorer, **values) -> bytes:
+    """The explorer as a PNG at these slider values."""
+    drawing = ExplorerDrawing(explorer, explorer.state(**values), 2.0)
+    for panel in drawing.panels:
+        for artist in panel.moving():
+            artist.set_animated(False)
+    return plots.png(drawing.figure)

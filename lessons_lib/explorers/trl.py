@@ -1,0 +1,31 @@
+"""An explorer's settings as a config for TRL, spelled as `lessons_lib.methods` says TRL spells them."""
+
+from __future__ import annotations
+
+from lessons_lib.explorers.core import Explorer
+
+
+def configs(explorer: Explorer) -> dict[str, str]:
+    """For each method the explorer sets: its name, and a config with `{slider}` where a slider's value goes."""
+    if not explorer.trl:
+        return {}
+    from lessons_lib.methods import METHODS  # brings torch, which an explorer without this button does not need
+
+    return {METHODS[key].name: _config(METHODS[key], sliders) for key, sliders in explorer.trl.items()}
+
+
+def filled(template: str, explorer: Explorer, **values) -> str:
+    """A config with the slider values written in, as the page's button does."""
+    for name, value in explorer.state(**values).items():
+        slider = explorer.by_name[name]
+        template = template.replace(f"{{{name}}}", slider.texts[slider.index(value)])
+    return template
+
+
+def _config(method, sliders) -> str:
+    knobs = [method.hyperparameters[name] for name in sliders]
+    lines = [f"{name}={value!r}," for name, value in method.trl.settings.items()]
+    lines += [f"{knob.trl_name}={{{slider}}},  # {knob.symbol}" for knob, slider in zip(knobs, sliders.values(), strict=True)]
+    trap = f"# {method.trl.trap}\n" if method.trl.trap else ""
+    body = "".join(f"    {line}\n" for line in lines)
+    return f"from {method.trl.module} import {method.trl.config}\n\n{trap}config = {method.trl.config}(\n{body})\n"

@@ -1,0 +1,315 @@
+"""Every picture of the course: one house style, readable in grey, on a light and on a dark page.
+
+The only module that imports matplotlib. Figures are drawn by `Figure` and `FigureCanvasAgg`, never by
+pyplot, which keeps a global list of figures and swaps canvases under blitting. One unit of a figure is
+one CSS pixel. A `Picture` shows as inline SVG whose text takes the page's colour, with alt text; a PNG
+of mid-tone ink on a clear background is its fallback.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+INK = "#767676"  # at least 4.2:1 on white and on JupyterLab's dark page; becomes `currentColor` in SVG
+PANEL_WIDTH, PANEL_HEIGHT = 360, 250  # narrow enough that a phone shows it at full size
+_TEXT = 12.5
+_RC = {
+    "font.size": _TEXT,
+    "axes.titlesize": 13,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 1.0,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 12,
+    "legend.handlelength": 2.8,
+    "lines.linewidth": 2.0,
+    "hatch.linewidth": 0.9,
+    **{key: INK for key in ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")},
+    "grid.color": INK,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lessons",
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one series looks: a colour-blind-safe colour, and what tells it apart without colour."""
+
+    key: str
+    colour: str
+    dash: tuple[int, ...]  # on and off lengths in px; () is solid
+    marker: str
+    hatch: str
+
+
+STYLES = {
+    style.key: style
+    for style in (
+        Style("dpo", "#0072B2", (), "o", ""),
+        Style("ipo", "#D55E00", (9, 4), "s", "//"),
+        Style("kto", "#008A64", (2, 3), "^", ".."),
+        Style("orpo", "#B0538F", (9, 3, 2, 3), "D", "xx"),
+        Style("simpo", "#8C6D00", (15, 4), "v", "--"),
+        Style("neutral", INK, (4, 3), "P", "\\\\"),
+    )
+}
+
+
+def style(key: str | int) -> Style:
+    """The style of a method by its key, or the n-th of the cycle for series that are no method."""
+    if isinstance(key, int):
+        return list(STYLES.values())[key % len(STYLES)]
+    if key not in STYLES:
+        raise ValueError(f"style: expected one of {', '.join(STYLES)} or a number, got {key!r}")
+    return STYLES[key]
+
+
+def line_arguments(look: Style) -> dict:
+    """Keyword arguments for `Axes.plot` in this style."""
+    # Matplotlib scales dash lengths by the line width, which stays fixed here.
+    dash = (0, [length / _RC["lines.linewidth"] for length in look.dash]) if look.dash else "-"
+    return {"color": look.colour, "linestyle": dash}
+
+
+def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """A clear figure in house style, `width` × `height` CSS pixels, with one row of axes."""
+    with matplotlib.rc_context(_RC):
+        figure = Figure(figsize=(width / 72, height / 72), dpi=72, facecolor="none")
+        FigureCanvasAgg(figure)
+        axes = list(figure.subplots(1, columns, squeeze=False)[0])
+    for ax in axes:
+        ax.set_facecolor("none")
+        ax.set_axisbelow(True)
+        ax.tick_params(length=3)
+    return figure, axes
+
+
+def set_margins(figure: Figure, *, left=54.0, right=10.0, top=8.0, bottom=46.0, between=66.0) -> None:
+    """Margins in CSS pixels around and between the axes, the same for every figure of one size."""
+    width, height = figure.get_size_inches() * 72
+    columns = len(figure.axes)
+    panel = (width - left - right - between * (columns - 1)) / columns
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        top=1 - top / height,
+        bottom=bottom / height,
+        wspace=between / panel,
+    )
+
+
+def wrapped(text: str, width: float) -> str:
+    """`text` broken into lines that fit into `width` CSS pixels at title size."""
+    return textwrap.fill(text, max(16, int(width / 6.9)))
+
+
+def svg(figure: Figure) -> str:
+    """The figure as inline SVG: text in the page's colour and font, colours as CSS variables, stable ids."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context(_RC):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.S)
+    text = re.sub(r"font: (?:\w+ )*([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    text = re.sub(r'(<svg [^>]*?)width="([\d.]+)pt" height="([\d.]+)pt"', r'\1width="\2" height="\3"', text)
+    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)  # a hundredth of a pixel will do
+    for look in STYLES.values():
+        paint = "currentColor" if look.colour == INK else f"var(--lx-{look.key}, {look.colour.lower()})"
+        text = text.replace(look.colour.lower(), paint)
+    return _private_ids(text)
+
+
+def _private_ids(text: str) -> str:
+    """Keep only ids that something refers to, and make them this picture's own: many share a page."""
+    prefix = "f" + sha256(text.encode()).hexdigest()[:8]
+    used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
+    text = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", text)
+    return re.sub(r'(url\(#|href="#)', rf"\1{prefix}-", text)
+
+
+def png(figure: Figure, scale: float = 2.0) -> bytes:
+    """The figure as PNG on a clear background, `scale` device pixels a CSS pixel."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=72 * scale, transparent=True)
+    return buffer.getvalue()
+
+
+def encode_png(canvas: FigureCanvasAgg) -> bytes:
+    """What stands on the canvas now, as PNG, fast rather than small: for pictures redrawn at each key press."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+class Picture:
+    """A finished figure with its alt text; shows itself in JupyterLab, in the book and in GitHub's viewer."""
+
+    def __init__(self, figure: Figure, alt: str):
+        if not alt.strip():
+            raise ValueError("alt: expected a sentence that says what the picture shows, got an empty text")
+        self.figure, self.alt = figure, alt
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        alt = html.escape(self.alt, quote=True)
+        picture = svg(self.figure).replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
+        return {
+            "text/html": f'<figure class="lx-figure" style="margin:0;max-width:{self._width()}px">{picture}</figure>',
+            "image/png": png(self.figure),
+            "text/plain": self.alt,
+        }
+
+    def save(self, path) -> None:
+        """Write the picture to `path` as PNG or SVG, by its ending."""
+        data = svg(self.figure).encode() if str(path).endswith(".svg") else png(self.figure)
+        with open(path, "wb") as file:
+            file.write(data)
+
+    def _width(self) -> int:
+        """Shown up to a quarter larger than drawn where there is room."""
+        return round(self.figure.get_size_inches()[0] * 72 * 1.25)
+
+
+def _finish(figure: Figure, title: str, alt: str, legend_rows: int = 0) -> Picture:
+    """Title above, room for axis labels and the legend below."""
+    width = figure.get_size_inches()[0] * 72
+    heading = wrapped(title, width - 12)
+    bottom = 50 + 19 * legend_rows
+    top = 16 + 17 * (heading.count("\n") + 1)
+    figure.set_size_inches(width / 72, (figure.get_size_inches()[1] * 72 + top + bottom - 58) / 72)
+    set_margins(figure, top=top + (18 if len(figure.axes) > 1 else 0), bottom=bottom)
+    figure.suptitle(heading, x=6 / width, y=0.99, ha="left", va="top", fontsize=13.5, color=INK)
+    return Picture(figure, alt)
+
+
+def _legend(figure: Figure, ax: Axes) -> int:
+    """One legend under the axes, two entries a row; the number of its rows."""
+    handles, labels = ax.get_legend_handles_labels()
+    if len(labels) < 2:
+        return 0
+    with matplotlib.rc_context(_RC):
+        figure.legend(handles, labels, loc="lower left", ncols=2, borderaxespad=0.2)
+    return (len(labels) + 1) // 2
+
+
+def _label_axes(ax: Axes, x_label: str, y_label: str) -> None:
+    ax.set_xlabel(x_label)
+    ax.set_ylabel(y_label)
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def seeds_plot(
+    x: Sequence[float],
+    recorded: Mapping[str, np.ndarray],
+    live: Mapping[str, Sequence[float]] | None = None,
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    alt: str,
+    targets: Mapping[str, float] | None = None,
+    confidence: float = 0.95,
+) -> Picture:
+    """Mean over seeds with its interval, this session's own run drawn over it.
+
+    Args:
+        x: positions shared by all runs, shape (points,).
+        recorded: for each series an array (seeds, points); a method's key gets that method's style.
+        live: for some of the series one run, shape (points,) or shorter where it stopped early.
+        title: the finding, as a sentence. `x_label`, `y_label`: with units. `alt`: for those who cannot see it.
+        targets: named heights to mark by a thin horizontal line.
+        confidence: of the t-interval of the mean over seeds.
+    """
+    from lessons_lib.metrics import mean_interval
+
+    figure, (ax,) = new_figure(PANEL_WIDTH + 40, PANEL_HEIGHT)
+    for index, (name, runs) in enumerate(recorded.items()):
+        look = style(name if name in STYLES else index)
+        intervals = [mean_interval(column, confidence) for column in np.asarray(runs, dtype=float).T]
+        label = f"{_shown(name)}, mean of {len(runs)} seeds"
+        ax.plot(x, [i.estimate for i in intervals], label=label, **line_arguments(look))
+        ax.fill_between(x, [i.low for i in intervals], [i.high for i in intervals], color=look.colour, alpha=0.18, lw=0)
+        if live and name in live:
+            run = live[name]
+            marks = max(1, len(run) // 8)
+            ax.plot(
+                x[: len(run)], run, label=f"{_shown(name)}, your run", color=look.colour, lw=1, marker=look.marker,
+                markersize=6, markevery=marks, markerfacecolor="none",
+            )  # fmt: skip
+    _mark_targets(ax, x[-1], targets or {})
+    _label_axes(ax, x_label, y_label)
+    return _finish(figure, title, alt, _legend(figure, ax))
+
+
+def _mark_targets(ax: Axes, right: float, targets: Mapping[str, float]) -> None:
+    for name, height in targets.items():
+        ax.axhline(height, color=INK, lw=1, linestyle=(0, (1, 2)))
+        ax.text(right, height, name, ha="right", va="bottom", fontsize=12, color=INK)
+
+
+def bars_plot(values: Mapping[str, object], *, title: str, y_label: str, alt: str, x_label: str = "") -> Picture:
+    """One bar a name with its interval: each value has `estimate`, `low` and `high`; the estimate is written above."""
+    figure, (ax,) = new_figure(PANEL_WIDTH + 40, PANEL_HEIGHT)
+    for index, (name, value) in enumerate(values.items()):
+        look = style(name if name in STYLES else index)
+        ax.bar(
+            index, value.estimate, width=0.62, color=look.colour, hatch=look.hatch, edgecolor=INK, alpha=0.85, lw=0.5
+        )
+        errors = [[value.estimate - value.low], [value.high - value.estimate]]
+        ax.errorbar(index, value.estimate, yerr=errors, color=INK, capsize=4, lw=1.5)
+        edge = value.high if value.estimate >= 0 else value.low
+        ax.annotate(
+            f"{value.estimate:.3g}", (index, edge), (0, 3 if value.estimate >= 0 else -14),
+            textcoords="offset points", ha="center", fontsize=12, color=INK,
+        )  # fmt: skip
+    ax.axhline(0, color=INK, lw=1)
+    ax.margins(y=0.16)
+    ax.grid(axis="x", visible=False)
+    _label_axes(ax, x_label, y_label)
+    ax.set_xticks(range(len(values)), [_shown(name) for name in values])
+    return _finish(figure, title, alt)
+
+
+def small_multiples(
+    panels: Mapping[str, object],
+    draw: Callable[[Axes, object], None],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    alt: str,
+) -> Picture:
+    """The same drawing once a panel, side by side on shared axes: `draw(axes, data)` for each name and data."""
+    figure, axes = new_figure(54 + 210 * len(panels), PANEL_HEIGHT, columns=len(panels))
+    for ax, (name, data) in zip(axes, panels.items(), strict=True):
+        draw(ax, data)
+        ax.set_title(_shown(name), color=INK)
+        _label_axes(ax, x_label, y_label if ax is axes[0] else "")
+    low = min(ax.get_ylim()[0] for ax in axes)
+    high = max(ax.get_ylim()[1] for ax in axes)
+    for ax in axes:
+        ax.set_ylim(low, high)
+    return _finish(figure, title, alt, _legend(figure, axes[0]))
+
+
+def _shown(name: str) -> str:
+    """A method's key as readers know it; other names as they are."""
+    return {"dpo": "DPO", "ipo": "IPO", "kto": "KTO", "orpo": "ORPO", "simpo": "SimPO", "sft": "SFT"}.get(name, name)
