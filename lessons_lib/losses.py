@@ -175,7 +175,7 @@ def kto_loss(
         [0.5, 0.5]
 
     Reference:
-        Ethayarajh et al. 2024, arXiv 2402.01306, Eq. 7 and 8.
+        Ethayarajh et al. 2024, arXiv 2402.01306, Eq. 7.
     """
     check_number("beta", beta, "(0, inf)")
     check_number("desirable_weight", desirable_weight, "[0, inf)")

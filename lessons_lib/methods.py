@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
@@ -84,7 +84,7 @@ class Method:
     def hyperparameters(self) -> MappingProxyType[str, HyperParameter]:
         """The knobs by name, each with the default that the loss function itself has."""
         defaults = {p.name: p.default for p in self._parameters if p.kind is p.KEYWORD_ONLY}
-        return MappingProxyType({k.name: HyperParameter(**{**vars(k), "default": defaults[k.name]}) for k in self.knobs})
+        return MappingProxyType({k.name: replace(k, default=defaults[k.name]) for k in self.knobs})
 
     @property
     def needs_reference(self) -> bool:
@@ -114,7 +114,7 @@ _DPO = Method(
             "ε",
             (0.0, 0.3),
             "larger trusts the labels less: the conservative form for flipped labels",
-            "label_smoothing (another loss in TRL: see its `robust`)",
+            "label_smoothing",
         ),
     ),
     paper=Paper(
@@ -125,7 +125,13 @@ _DPO = Method(
         "NeurIPS 2023",
         "Eq. 7",
     ),
-    trl=TRLSpelling("DPOTrainer", "DPOConfig", "trl", MappingProxyType({"loss_type": "sigmoid"})),
+    trl=TRLSpelling(
+        "DPOTrainer",
+        "DPOConfig",
+        "trl",
+        MappingProxyType({"loss_type": "sigmoid"}),
+        trap="its `sigmoid` ignores label_smoothing, and its `robust` is another loss, unbounded below",
+    ),
 )
 
 _IPO = Method(
@@ -138,9 +144,7 @@ _IPO = Method(
     policy_passes=2,
     reference_passes=2,
     loss=losses.ipo_loss,
-    knobs=(
-        HyperParameter("tau", "τ", (0.01, 1.0), "larger stays closer: the margin stops at 1/(2τ) nats", "beta"),
-    ),
+    knobs=(HyperParameter("tau", "τ", (0.01, 1.0), "larger stays closer: the margin stops at 1/(2τ) nats", "beta"),),
     paper=Paper(
         "Azar, Rowland, Piot, Guo, Calandriello, Valko and Munos",
         "A General Theoretical Paradigm to Understand Learning from Human Preferences",
@@ -181,7 +185,7 @@ _KTO = Method(
         "2402.01306",
         "2024-02-02",
         "ICML 2024",
-        "Eq. 7 and 8",
+        "Eq. 7",
     ),
     trl=TRLSpelling("KTOTrainer", "KTOConfig", "trl", trap="needs a batch of at least 2 per device"),
 )

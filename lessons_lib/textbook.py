@@ -47,7 +47,7 @@ def kto_reference_point(policy_kl_logps, reference_kl_logps):
 
 
 def kto_loss(policy, reference, desirable, kl, beta=0.1, desirable_weight=1.0, undesirable_weight=1.0):
-    """λ(1 − σ(±β(r − z₀))): Ethayarajh et al. 2024, Eq. 7 and 8."""
+    """λ(1 − σ(±β(r − z₀))): Ethayarajh et al. 2024, Eq. 7."""
     r = policy - reference
     if desirable:
         return desirable_weight * sigmoid(-beta * (r - kl))
