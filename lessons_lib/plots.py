@@ -121,6 +121,20 @@ def wrapped(text: str, width: float) -> str:
     return textwrap.fill(text, max(16, int(width / 6.9)))
 
 
+_TIDY = (
+    (r"<metadata>.*?</metadata>", ""),
+    (r"<style.*?</style>", ""),  # its selector is `*`, which would reach the whole page
+    (r"<svg ", '<svg style="stroke-linejoin:round" '),
+    (r'width="([\d.]+)pt" height="([\d.]+)pt"', r'width="\1" height="\2"'),
+    (r"font: (?:\w+ )*([\d.]+px)[^;\"]*", r"font-size: \1"),
+    (r" font-family: [^;\"]*;", ""),  # the page's own font
+    (r' transform="rotate\(-0 [^"]*\)"', ""),
+    (r"(\d+\.\d\d)\d+(?=[^<>]*>)", r"\1"),  # a hundredth of a pixel will do
+    (r"\s+", " "),
+    (r"> <", "><"),
+)
+
+
 def svg(figure: Figure) -> str:
     """The figure as inline SVG: text in the page's colour and font, colours as CSS variables, stable ids."""
     buffer = io.StringIO()
@@ -128,10 +142,8 @@ def svg(figure: Figure) -> str:
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.S)
-    text = re.sub(r"font: (?:\w+ )*([\d.]+px)[^;\"]*", r"font-size: \1", text)
-    text = re.sub(r'(<svg [^>]*?)width="([\d.]+)pt" height="([\d.]+)pt"', r'\1width="\2" height="\3"', text)
-    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)  # a hundredth of a pixel will do
+    for pattern, replacement in _TIDY:
+        text = re.sub(pattern, replacement, text, flags=re.S)
     for look in STYLES.values():
         paint = "currentColor" if look.colour == INK else f"var(--lx-{look.key}, {look.colour.lower()})"
         text = text.replace(look.colour.lower(), paint)

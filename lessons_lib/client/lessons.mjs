@@ -45,6 +45,7 @@ const NICE = [1, 1.5, 2, 3, 4, 5, 7, 10];
 
 export function short(value) {
   if (!Number.isFinite(value)) return "–";
+  value = +value.toPrecision(3);
   if (value === 0) return "0";
   const digits = Math.floor(Math.log10(Math.abs(value)));
   if (digits < -3 || digits > 5) return value.toExponential(1).replace("e", " e");
@@ -102,6 +103,8 @@ class PanelView {
     input.addEventListener("input", () => this.onread(+input.value));
     this.plot.after(input);
     this.scrubber = input;
+    this.at = document.createElement("li");
+    this.figure.querySelector(".lx-legend").prepend(this.at);
     this.plot.addEventListener("pointermove", (event) => {
       const left = this.plot.getBoundingClientRect().left;
       const inside = event.clientX - left, places = x.at.map(this.x);
@@ -150,7 +153,7 @@ class PanelView {
     this.patterns(svg);
     const marks = make(svg, "g", { "clip-path": `url(#${this.id}-clip)` });
     this.shapes = this.spec.marks.map((mark) => this.shape(marks, mark));
-    this.line = make(marks, "path", { class: "lx-cursor" });
+    this.line = make(svg, "path", { class: "lx-cursor" });
     this.labels = make(svg, "g", { "text-anchor": "middle" });
     Object.assign(this, { width, right, bottom });
     if (this.scrubber) {
@@ -231,7 +234,10 @@ class PanelView {
       else for (const [k, name] of ["cx", "cy"].entries()) shape.setAttribute(name, (k ? this.y : this.x)(rows[k][0]));
       this.values[m].textContent = this.legend(mark, rows);
     });
-    if (this.curves) this.line.setAttribute("d", `M${this.x(this.spec.x.at[this.cursor])} ${MARGIN.top}V${this.bottom}`);
+    if (!this.curves) return;
+    const at = this.spec.x.at[this.cursor];
+    this.at.textContent = `at ${short(at)}:`;
+    this.line.setAttribute("d", `M${this.x(at)} ${MARGIN.top}V${this.bottom + 12}`);
   }
 
   dots(mark, values) {

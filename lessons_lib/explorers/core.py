@@ -292,7 +292,9 @@ class Explorer:
         """The readouts at these slider values."""
         state = self.state(**values)
         return [
-            "".join(literal + (format(reads[name].row(state)[0], spec) if name else "") for literal, name, spec in r.pieces)
+            "".join(
+                literal + (format(reads[name].row(state)[0], spec) if name else "") for literal, name, spec in r.pieces
+            )
             for r, reads in zip(self.readouts, self.reads, strict=True)
         ]
 
@@ -330,7 +332,9 @@ def fitted(panel: Panel, values: list[list[list[float]]]) -> tuple[float, float]
     """The y range of a panel: as declared, or from zero to a round number above what is shown."""
     if panel.y.low is not None and panel.y.high is not None:
         return panel.y.low, panel.y.high
-    tops = [max(rows[-1]) for mark, rows in zip(panel.marks, values, strict=True) if not isinstance(mark, (Target, Bars))]
+    tops = [
+        max(rows[-1]) for mark, rows in zip(panel.marks, values, strict=True) if not isinstance(mark, (Target, Bars))
+    ]
     bars = [rows[0] for mark, rows in zip(panel.marks, values, strict=True) if isinstance(mark, Bars)]
     if bars:
         tops.append(max(map(sum, zip(*bars, strict=True))) if panel.stacked else max(map(max, bars)))

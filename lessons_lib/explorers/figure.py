@@ -159,7 +159,9 @@ class ExplorerDrawing:
         values = explorer.evaluate(**state)
         self.panels = [PanelDrawing(ax, p, v) for ax, p, v in zip(axes, explorer.panels, values, strict=True)]
         for drawing in self.panels:
-            drawing.axes.set_title(plots.wrapped(drawing.panel.title, plots.PANEL_WIDTH - 66), color=plots.INK, loc="left")
+            drawing.axes.set_title(
+                plots.wrapped(drawing.panel.title, plots.PANEL_WIDTH - 66), color=plots.INK, loc="left"
+            )
             self._legend(drawing)
         self.background = None
 

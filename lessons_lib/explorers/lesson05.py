@@ -55,7 +55,7 @@ def ipo_stops() -> Explorer:
             Slider("tau", "τ, IPO's strength", log_steps(0.02, 1), default=0.1),
             Slider("beta", "β, DPO's strength", log_steps(0.01, 1), default=0.1),
         ],
-        presets={f"τ = {tau}": {"tau": tau} for tau in (0.1, 0.5, 1.0)},
+        presets={f"τ = {tau}": {"tau": tau} for tau in (0.1, 0.5, 1)},
         panels=[
             Panel(
                 "IPO's loss has a lowest point; DPO's falls for ever",
@@ -88,8 +88,8 @@ def ipo_stops() -> Explorer:
         ],
         readouts=[
             Readout(
-                "IPO stops at a margin of {stop:.3g} nats. DPO still pushes there, with {push:.2g} a nat "
-                "({share:.0%} of its push at the start).",
+                "IPO stops at a margin of {stop:.3g} nats. DPO still pushes there: {push:.2g} per nat, "
+                "{share:.0%} of its push at the start.",
                 stop=target,
                 push=lambda tau, beta: dpo_push(target(tau), beta),
                 share=lambda tau, beta: dpo_push(target(tau), beta) / dpo_push(0, beta),

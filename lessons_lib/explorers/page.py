@@ -67,7 +67,8 @@ def _panel(panel: Panel, blocks: list[list[dict]]) -> dict:
     return {
         "title": panel.title,
         "stacked": panel.stacked,
-        "x": _axis(panel.x) | {"at": [p if isinstance(p, str) else float(f"{p:.6g}") for p in positions], "start": nearest},
+        "x": _axis(panel.x)
+        | {"at": [p if isinstance(p, str) else float(f"{p:.6g}") for p in positions], "start": nearest},
         "y": _axis(panel.y),
         "marks": [
             {"kind": type(mark).__name__, "label": mark.label, "blocks": own, **_look(mark)}

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 from lessons_lib import plots
+from lessons_lib._surroundings import is_published
 from lessons_lib.explorers import page
 from lessons_lib.explorers.core import Explorer
 from lessons_lib.explorers.figure import ExplorerDrawing
-
-STATIC = "LESSONS_STATIC"  # set to 1 where no kernel will follow: no widget is made, no widget state is kept
-
-
-def is_static() -> bool:
-    """True where the result is published and no kernel stays behind it."""
-    return os.environ.get(STATIC, "") not in ("", "0")
 
 
 def mimebundle(explorer: Explorer) -> dict:
@@ -22,7 +14,7 @@ def mimebundle(explorer: Explorer) -> dict:
     bundle = {"text/html": page.html(explorer), "text/plain": text(explorer)}
     if explorer.panels:
         bundle["image/png"] = picture(explorer)
-    if not is_static():
+    if not is_published():
         from lessons_lib.explorers.live import LiveExplorer  # ipywidgets only where they are shown
 
         bundle |= LiveExplorer(explorer)._repr_mimebundle_()
