@@ -1,0 +1,27 @@
+"""The course's own Sphinx extension: its theme, its outline, and what makes pages work without a server.
+
+- `theme/`: page templates (no framework, no icon font, no script from elsewhere)
+- `outline`: phases, lessons, minutes; which lesson a page is
+- `pages`: what each page's template is told: description, reading time, scripts it needs, links
+- `static_math`: TeX to SVG while building, through MathJax in Node
+- `glossary`: the first mention of a glossary term on a page gets its definition on hover
+- `python_cell`: code that a reader edits and runs in the page
+- `methods_tables`: the comparison page's tables, from `lessons_lib.methods`
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from course import glossary, methods_tables, outline, pages, python_cell, static_math
+
+
+def setup(app):
+    os.environ["LESSONS_STATIC"] = "1"  # the kernels inherit it: explorers and quizzes show their static face
+    app.add_config_value("course_repository", "", "html")
+    app.add_config_value("comments_config", {}, "")  # Jupyter Book sets it for an extension that we leave out
+    app.add_html_theme("course", str(Path(__file__).parent / "theme"))
+    for module in (outline, glossary, methods_tables, pages, python_cell, static_math):
+        module.setup(app)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": False}
