@@ -1,0 +1,1 @@
+"""Preference data: `preferences` (the two shapes), `readers` (files and the Hub), `real` (five public datasets)."""
