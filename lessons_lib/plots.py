@@ -24,6 +24,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from lessons_lib.metrics import mean_interval
+
 INK = "#767676"  # at least 4.2:1 on white and on JupyterLab's dark page; becomes `currentColor` in SVG
 PANEL_WIDTH, PANEL_HEIGHT = 360, 250  # narrow enough that a phone shows it at full size
 _TEXT = 12.5
@@ -250,12 +252,10 @@ def seeds_plot(
         targets: named heights to mark by a thin horizontal line.
         confidence: of the t-interval of the mean over seeds.
     """
-    from lessons_lib.metrics import mean_interval
-
     figure, (ax,) = new_figure(PANEL_WIDTH + 40, PANEL_HEIGHT)
     for index, (name, runs) in enumerate(recorded.items()):
         look = style(name if name in STYLES else index)
-        intervals = [mean_interval(column, confidence) for column in np.asarray(runs, dtype=float).T]
+        intervals = [mean_interval(column, confidence=confidence) for column in np.asarray(runs, dtype=float).T]
         label = f"{_shown(name)}, mean of {len(runs)} seeds"
         ax.plot(x, [i.estimate for i in intervals], label=label, **line_arguments(look))
         ax.fill_between(x, [i.low for i in intervals], [i.high for i in intervals], color=look.colour, alpha=0.18, lw=0)

@@ -65,9 +65,7 @@ def _validate(value, schema: dict, where: str) -> None:
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
     if error:
         field = "/".join(map(str, error.absolute_path)) or "(top)"
-        raise UserError(
-            f"{where}, field {field}: {error.message}; exercises/questions/schema.json says what is expected"
-        )
+        raise UserError(f"{where}, field {field}: {error.message}; schema.json beside the banks says what is expected")
 
 
 def _check_sense(entry: dict, claims: dict, where: str) -> None:
@@ -78,13 +76,11 @@ def _check_sense(entry: dict, claims: dict, where: str) -> None:
     if entry["kind"] == "choice" and correct != 1:
         raise UserError(f"{where}, field choices: expected one correct choice, got {correct}")
     if entry["kind"] == "several" and not 0 < correct < len(entry["choices"]):
-        raise UserError(
-            f"{where}, field choices: expected some correct choices and some wrong ones, got {correct} correct"
-        )
+        raise UserError(f"{where}, field choices: expected correct choices and wrong ones, got {correct} correct")
     for mistake in entry.get("mistakes", ()):
         if _is_right(entry, mistake["answer"]):
             raise UserError(
-                f"{where}, field mistakes: {mistake['answer']!r} is listed as a mistake but counts as right"
+                f"{where}, field mistakes: expected wrong answers, but {mistake['answer']!r} counts as right"
             )
 
 
@@ -101,9 +97,8 @@ def _check_bank(entries: list[dict], name: str) -> None:
         raise UserError(f"{name}: expected each question id once, got {', '.join(twice)} more than once")
     kinds = [entry["kind"] for entry in entries if entry.get("quick_check")]
     if sorted(kinds) != sorted(QUICK_CHECK):
-        raise UserError(
-            f"{name}: expected quick_check on one choice, one number and one fill, got {', '.join(kinds) or 'none'}"
-        )
+        found = ", ".join(kinds) or "none"
+        raise UserError(f"{name}: expected quick_check on one choice, one number and one fill, got {found}")
 
 
 def _question(lesson: int, entry: dict) -> Question:
@@ -161,7 +156,7 @@ def _form(quiz: str, question: Question) -> str:
     name = f"{quiz}-{question.id}"
     kind = {"choice": _choices, "several": _choices, "number": _text_field, "fill": _text_field}[question.kind]
     return (
-        f'<form id="{name}" data-kind="{question.kind}" autocomplete="off" data-lm-suppress-shortcuts="true"><fieldset disabled>'
+        f'<form id="{name}" autocomplete="off" data-lm-suppress-shortcuts="true"><fieldset disabled>'
         f"<legend>{marked(question.prompt)}</legend>{kind(name, question)}"
         '<div class="lq-check"><button type="submit">Check</button><div role="status"></div></div></fieldset></form>'
     )
@@ -169,9 +164,10 @@ def _form(quiz: str, question: Question) -> str:
 
 def _choices(name: str, question: Question) -> str:
     kind = "radio" if question.kind == "choice" else "checkbox"
+    texts = [marked(choice["text"]) for choice in question.fields["choices"]]
     return "".join(
-        f'<label class="lq-choice"><input type="{kind}" name="{name}" value="{i}"><span>{marked(choice["text"])}</span></label>'
-        for i, choice in enumerate(question.fields["choices"])
+        f'<label class="lq-choice"><input type="{kind}" name="{name}" value="{i}"><span>{text}</span></label>'
+        for i, text in enumerate(texts)
     )
 
 

@@ -449,8 +449,9 @@ export function hydrateAll(root = document) {
   const seen = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) if (isIntersecting) { seen.unobserve(target); hydrate(target); }
   }, { rootMargin: "300px" });
-  const all = [...root.querySelectorAll(".lx, .lq")];
+  const all = [...root.querySelectorAll(".lx")];
   all.forEach((el) => seen.observe(el));
+  root.querySelectorAll(".lq").forEach(hydrate);
   all.find((el) => location.hash.includes(`${el.id}.`))?.scrollIntoView();
 }
 

@@ -291,11 +291,13 @@ class Explorer:
     def sentences(self, **values) -> list[str]:
         """The readouts at these slider values."""
         state = self.state(**values)
+
+        def part(series: Series | None, spec: str) -> str:
+            return format(series.row(state)[0], spec) if series else ""
+
         return [
-            "".join(
-                literal + (format(reads[name].row(state)[0], spec) if name else "") for literal, name, spec in r.pieces
-            )
-            for r, reads in zip(self.readouts, self.reads, strict=True)
+            "".join(literal + part(reads.get(name), spec) for literal, name, spec in readout.pieces)
+            for readout, reads in zip(self.readouts, self.reads, strict=True)
         ]
 
     def settings(self, by: Sequence[str]):
@@ -332,10 +334,9 @@ def fitted(panel: Panel, values: list[list[list[float]]]) -> tuple[float, float]
     """The y range of a panel: as declared, or from zero to a round number above what is shown."""
     if panel.y.low is not None and panel.y.high is not None:
         return panel.y.low, panel.y.high
-    tops = [
-        max(rows[-1]) for mark, rows in zip(panel.marks, values, strict=True) if not isinstance(mark, (Target, Bars))
-    ]
-    bars = [rows[0] for mark, rows in zip(panel.marks, values, strict=True) if isinstance(mark, Bars)]
+    drawn = list(zip(panel.marks, values, strict=True))
+    tops = [max(rows[-1]) for mark, rows in drawn if not isinstance(mark, (Target, Bars))]
+    bars = [rows[0] for mark, rows in drawn if isinstance(mark, Bars)]
     if bars:
         tops.append(max(map(sum, zip(*bars, strict=True))) if panel.stacked else max(map(max, bars)))
     high = panel.y.high if panel.y.high is not None else round_up(1.06 * max(tops))

@@ -159,9 +159,8 @@ class ExplorerDrawing:
         values = explorer.evaluate(**state)
         self.panels = [PanelDrawing(ax, p, v) for ax, p, v in zip(axes, explorer.panels, values, strict=True)]
         for drawing in self.panels:
-            drawing.axes.set_title(
-                plots.wrapped(drawing.panel.title, plots.PANEL_WIDTH - 66), color=plots.INK, loc="left"
-            )
+            title = plots.wrapped(drawing.panel.title, plots.PANEL_WIDTH - 66)
+            drawing.axes.set_title(title, color=plots.INK, loc="left")
             self._legend(drawing)
         self.background = None
 

@@ -64,11 +64,11 @@ def _panel(panel: Panel, blocks: list[list[dict]]) -> dict:
     positions = panel.x.positions
     middle = panel.read_at if panel.read_at is not None else positions[len(positions) // 2]
     nearest = None if panel.x.categories else min(range(len(positions)), key=lambda i: abs(positions[i] - middle))
+    at = [p if isinstance(p, str) else float(f"{p:.6g}") for p in positions]
     return {
         "title": panel.title,
         "stacked": panel.stacked,
-        "x": _axis(panel.x)
-        | {"at": [p if isinstance(p, str) else float(f"{p:.6g}") for p in positions], "start": nearest},
+        "x": _axis(panel.x) | {"at": at, "start": nearest},
         "y": _axis(panel.y),
         "marks": [
             {"kind": type(mark).__name__, "label": mark.label, "blocks": own, **_look(mark)}
@@ -133,9 +133,10 @@ def _presets(explorer: Explorer) -> str:
 
 def _panel_markup(panel: Panel, values) -> str:
     legend = "".join(_legend_entry(panel, mark, rows) for mark, rows in zip(panel.marks, values, strict=True))
+    alt = escape(_alt(panel, values), quote=True)
     return (
         f'<figure class="lx-panel"><figcaption>{escape(panel.title)}</figcaption>'
-        f'<div class="lx-plot" role="img" aria-label="{escape(_alt(panel, values), quote=True)}">{panel_svg(panel, values)}</div>'
+        f'<div class="lx-plot" role="img" aria-label="{alt}">{panel_svg(panel, values)}</div>'
         f'<ul class="lx-legend">{legend}</ul></figure>'
     )
 

@@ -23,11 +23,10 @@ def filled(template: str, explorer: Explorer, **values) -> str:
 
 
 def _config(method, sliders) -> str:
-    knobs = [method.hyperparameters[name] for name in sliders]
     lines = [f"{name}={value!r}," for name, value in method.trl.settings.items()]
-    lines += [
-        f"{knob.trl_name}={{{slider}}},  # {knob.symbol}" for knob, slider in zip(knobs, sliders.values(), strict=True)
-    ]
+    for name, slider in sliders.items():
+        knob = method.hyperparameters[name]
+        lines.append(f"{knob.trl_name}={{{slider}}},  # {knob.symbol}")
     trap = f"# {method.trl.trap}\n" if method.trl.trap else ""
     body = "".join(f"    {line}\n" for line in lines)
     return f"from {method.trl.module} import {method.trl.config}\n\n{trap}config = {method.trl.config}(\n{body})\n"
