@@ -1,0 +1,256 @@
+"""From preference rows to token ids, and from token ids to batches.
+
+Knows tokenizers and lengths; knows nothing of models, losses or methods. Prompt and response stay apart
+as two lists of ids from here on, so that no mask is ever guessed from a pad id.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from lessons_lib.errors import UserError
+
+TRUNCATIONS = ("error", "keep_start", "keep_end")
+BATCH_ORDERS = ("random", "sorted")
+SORTING_WINDOW = 8  # batches; wide enough to fill them with rows of one length, narrow enough to keep them mixed
+
+
+@dataclass(frozen=True)
+class TokenRows:
+    """Preference rows as token ids.
+
+    Attributes:
+        prompts: one list of ids a row, at least one id long.
+        responses: column name to one list of ids a row: "chosen" and "rejected", or "completion".
+        labels: (rows,) boolean for unpaired rows, True for thumbs up; None for paired ones.
+        reference: column name to (rows,), the reference's summed log-prob of each response, once it is known.
+        truncated: how many rows were shortened to fit.
+    """
+
+    prompts: list[list[int]]
+    responses: dict[str, list[list[int]]]
+    labels: torch.Tensor | None = None
+    reference: dict[str, torch.Tensor] = field(default_factory=dict)
+    truncated: int = 0
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def response_lengths(self) -> dict[str, torch.Tensor]:
+        """Tokens of each response: column name to (rows,)."""
+        return {column: torch.tensor([len(ids) for ids in rows]) for column, rows in self.responses.items()}
+
+    def row_lengths(self) -> list[int]:
+        """Tokens of each row's longest sequence, prompt included: what padding depends on."""
+        columns = self.responses.values()
+        return [len(prompt) + max(map(len, row)) for prompt, *row in zip(self.prompts, *columns, strict=True)]
+
+    def to(self, device) -> TokenRows:
+        """The same rows with their labels on `device`."""
+        return self if self.labels is None else replace(self, labels=self.labels.to(device))
+
+    def select(self, indices: list[int]) -> TokenRows:
+        """The rows at `indices`, in that order."""
+        return TokenRows(
+            [self.prompts[i] for i in indices],
+            {column: [rows[i] for i in indices] for column, rows in self.responses.items()},
+            None if self.labels is None else self.labels[indices],
+            {column: logps[indices] for column, logps in self.reference.items()},
+        )
+
+
+def tokenize_rows(
+    rows: Iterable[Mapping],
+    columns: Sequence[str],
+    tokenizer,
+    *,
+    max_length: int | None = None,
+    truncation: str = "error",
+    append_eos: bool = True,
+) -> TokenRows:
+    """Turn preference rows into token ids.
+
+    The prompt gets exactly the ids it has when the model is asked to continue it. The response gets the
+    ids it has behind the prompt, or, where the tokenizer merges across the boundary, the ids it has alone.
+
+    Args:
+        rows: paired `{prompt, chosen, rejected}` or unpaired `{prompt, completion, label}`; each field is
+            text, or a list of `{role, content}` messages that goes through the tokenizer's chat template.
+        columns: the response columns to read.
+        tokenizer: a Hugging Face tokenizer.
+        max_length: the most tokens of prompt and response together; None for no limit.
+        truncation: what to do with a longer row. "error": raise; "keep_start": cut the ends of the responses;
+            "keep_end": cut the start of the prompt. A cut never leaves an empty prompt or response.
+        append_eos: end every plain-text response with the end-of-sequence id, so that the model learns to
+            stop. A chat template closes the turn itself.
+
+    Raises:
+        UserError: naming row and field, where one is missing, empty, of the wrong type or too long.
+    """
+    rows = list(rows)
+    if not rows:
+        raise UserError("data: expected at least one row, got none")
+    texts = {column: [_texts(row, column, number, tokenizer) for number, row in enumerate(rows)] for column in columns}
+    chat = not isinstance(rows[0]["prompt"], str)
+    prompts = _encode([prompt for prompt, _ in texts[columns[0]]], tokenizer, special=not chat)
+    responses = {column: _encode_responses(texts[column], prompts, tokenizer, special=not chat) for column in columns}
+    if append_eos and not chat:
+        _append_eos(responses, tokenizer)
+    _refuse_empty({"prompt": prompts, **responses})
+    truncated = _fit(prompts, responses, max_length, truncation)
+    labels = torch.tensor([_label(row, number) for number, row in enumerate(rows)]) if "completion" in columns else None
+    return TokenRows(prompts, responses, labels, truncated=truncated)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The rows of one step.
+
+    Attributes:
+        step: its number, from 1.
+        rows: row numbers.
+        start: how many rows the steps before it took.
+        epoch: passes over the data when this step is done.
+    """
+
+    step: int
+    rows: list[int]
+    start: int
+    epoch: float
+
+
+def plan_batches(
+    lengths: Sequence[int],
+    *,
+    batch_size: int,
+    order: str = "random",
+    epochs: int = 1,
+    steps: int | None = None,
+    seed: int = 0,
+    at_least: int = 1,
+) -> list[Batch]:
+    """All batches of a run, the same for the same seed; each epoch takes every row once.
+
+    Args:
+        lengths: tokens of each row.
+        batch_size: rows of a batch; the last one of an epoch may have fewer.
+        order: "random": rows drawn without looking at them. "sorted": rows sorted by length within windows
+            of 8 batches, so that rows of one batch are of like length; the batches are shuffled.
+        epochs: passes over the rows.
+        steps: how many batches instead of how many epochs; the rows are repeated until there are enough.
+        at_least: a last batch with fewer rows joins the one before it.
+    """
+    batches, start = [], 0
+    for epoch in itertools.count() if steps else range(epochs):
+        rows_of_batches = _epoch(lengths, batch_size, order, np.random.default_rng((seed, epoch)), at_least)
+        for number, rows in enumerate(rows_of_batches, start=1):
+            batches.append(Batch(len(batches) + 1, rows, start, epoch + number / len(rows_of_batches)))
+            start += len(rows)
+            if len(batches) == steps:
+                return batches
+    return batches
+
+
+def _epoch(lengths: Sequence[int], batch_size: int, order: str, rng, at_least: int) -> list[list[int]]:
+    rows = rng.permutation(len(lengths)).tolist()
+    if order == "sorted":
+        window = SORTING_WINDOW * batch_size
+        for i in range(0, len(rows), window):
+            rows[i : i + window] = sorted(rows[i : i + window], key=lengths.__getitem__)
+    batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+    if len(batches) > 1 and len(batches[-1]) < at_least:
+        batches[-2:] = [batches[-2] + batches[-1]]
+    if order == "sorted":
+        batches = [batches[i] for i in rng.permutation(len(batches))]
+    return batches
+
+
+def _texts(row: Mapping, column: str, number: int, tokenizer) -> tuple[str, str]:
+    """Prompt and response of a row as text; messages go through the chat template."""
+    for name in ("prompt", column):
+        if name not in row:
+            raise UserError(f"row {number}: expected the field {name!r}, got {sorted(row)}; see the two shapes of rows")
+    prompt, response = row["prompt"], row[column]
+    if isinstance(prompt, str) and isinstance(response, str):
+        return prompt, response
+    if isinstance(prompt, str) or isinstance(response, str):
+        raise UserError(f"row {number}: expected prompt and {column} both as text or both as messages, got one of each")
+    if not tokenizer.chat_template:
+        raise UserError(
+            f"row {number} holds messages, and this tokenizer has no chat template; "
+            f"set tokenizer.chat_template or turn the rows into text first"
+        )
+    prompt_text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+    whole = tokenizer.apply_chat_template([*prompt, *response], tokenize=False)
+    if not whole.startswith(prompt_text):
+        raise UserError(
+            f"row {number}: the chat template renders the prompt differently once a response follows, so it is "
+            f"not clear where {column} starts; use a template whose prompt is a prefix of the whole conversation"
+        )
+    return prompt_text, whole[len(prompt_text) :]
+
+
+def _encode(texts: list[str], tokenizer, *, special: bool) -> list[list[int]]:
+    """Token ids of many texts at once; `special` adds the tokenizer's own start token, which a template already has."""
+    return tokenizer(texts, add_special_tokens=special, return_attention_mask=False)["input_ids"]
+
+
+def _encode_responses(texts: list[tuple[str, str]], prompts: list[list[int]], tokenizer, *, special: bool):
+    """The ids of each response behind its prompt, or alone where prompt and response would merge into one token."""
+    wholes = _encode([prompt + response for prompt, response in texts], tokenizer, special=special)
+    return [
+        whole[len(prompt) :] if whole[: len(prompt)] == prompt else _encode([response], tokenizer, special=False)[0]
+        for (_, response), prompt, whole in zip(texts, prompts, wholes, strict=True)
+    ]
+
+
+def _append_eos(responses: dict[str, list[list[int]]], tokenizer) -> None:
+    eos = tokenizer.eos_token_id
+    if eos is None:
+        raise UserError("append_eos: the tokenizer has no end-of-sequence token; set one or pass append_eos=False")
+    for ids in itertools.chain.from_iterable(responses.values()):
+        if ids and ids[-1] != eos:
+            ids.append(eos)
+
+
+def _refuse_empty(columns: dict[str, list[list[int]]]) -> None:
+    for name, rows in columns.items():
+        empty = [number for number, ids in enumerate(rows) if not ids]
+        if empty:
+            raise UserError(
+                f"row {empty[0]}: {name} has no tokens (rows like this: {len(empty)}); drop the row, "
+                f"and give an empty prompt at least a start token"
+            )
+
+
+def _fit(prompts: list[list[int]], responses: dict[str, list[list[int]]], limit: int | None, truncation: str) -> int:
+    """Shorten rows above `limit` in place, by the policy; the number of rows that were shortened."""
+    shortened = 0
+    for row, prompt in enumerate(prompts):
+        longest = max(len(rows[row]) for rows in responses.values())
+        if limit is None or len(prompt) + longest <= limit:
+            continue
+        shortened += 1
+        if truncation == "keep_start" and len(prompt) < limit:
+            for rows in responses.values():
+                rows[row] = rows[row][: limit - len(prompt)]
+        elif truncation == "keep_end" and longest < limit:
+            prompts[row] = prompt[longest - limit :]
+        else:
+            raise UserError(
+                f"row {row}: {len(prompt)} prompt tokens and up to {longest} response tokens do not fit into "
+                f"{limit} with truncation={truncation!r}; raise max_length as far as the model allows, choose "
+                f"'keep_start' (cut the responses' ends) or 'keep_end' (cut the prompt's start), or drop the row"
+            )
+    return shortened
+
+
+def _label(row: Mapping, number: int) -> bool:
+    if not isinstance(row.get("label"), (bool, np.bool_)):
+        raise UserError(f"row {number}: expected label true or false, got {row.get('label')!r}")
+    return bool(row["label"])
