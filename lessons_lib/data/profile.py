@@ -198,7 +198,8 @@ class _Count:
 
 
 def _repeats(columns: str) -> str:
-    return f"SELECT sum(n) - count(*), sum(n) FROM (SELECT count(*) AS n FROM decided GROUP BY {columns}, if(l IS NULL, winner, 0))"
+    groups = f"SELECT count(*) AS n FROM decided GROUP BY {columns}, if(l IS NULL, winner, 0)"
+    return f"SELECT sum(n) - count(*), sum(n) FROM ({groups})"
 
 
 def _leaks(column: str) -> str:
