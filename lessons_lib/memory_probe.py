@@ -1,0 +1,257 @@
+"""Measures the peak memory of one training step: the step that `lessons_lib.memory` predicts, run for real.
+
+`measure` starts a process of its own, makes a new model there from its configuration, takes two steps (the
+optimizer's states exist from the second on) on random token ids, and reads the peak:
+
+* on CUDA, `torch.cuda.max_memory_allocated`;
+* on a CPU, where PyTorch keeps no such counter, the running sum of every block that PyTorch's CPU allocator
+  hands out and takes back, as its profiler records them from before the model is made. It holds tensors and
+  the temporaries of PyTorch's kernels; not the scratch memory of MKL and oneDNN, nor the interpreter.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import platform
+import subprocess
+import sys
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+
+from lessons_lib.architecture import read_architecture
+from lessons_lib.errors import UserError
+from lessons_lib.memory import Setting, estimate
+
+READINGS = Path(__file__).parent / "memory_readings.json"
+_VERSIONED = ("torch", "transformers", "peft")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One measured step: the configuration and setting it ran with, and its peak in bytes."""
+
+    config: dict
+    setting: dict  # the fields of `Setting` that differ from its defaults, `model` aside
+    peak_bytes: int
+    device: str
+    source: str  # what was read
+    machine: str
+    versions: dict
+    date: str
+
+    @property
+    def predicted_bytes(self) -> float:
+        return estimate(Setting(read_architecture(self.config), **self.setting)).peak_bytes
+
+    @property
+    def error(self) -> float:
+        """Predicted over measured, minus 1."""
+        return self.predicted_bytes / self.peak_bytes - 1
+
+
+def measure(config: dict, setting: dict, *, device: str = "cpu", timeout_s: float = 600) -> Reading:
+    """Run one step in a process of its own and read its peak.
+
+    Args:
+        config: a Hugging Face configuration; dropout in it is set to 0.
+        setting: fields of `Setting`, without `model`. What runs on one device only: no sharding, no 4-bit
+            weights, no chunked logits, AdamW.
+        device: "cpu" or "cuda".
+        timeout_s: seconds after which the process is stopped.
+
+    Raises:
+        UserError: for a setting that does not run on one device, or if the process fails, with its last line.
+    """
+    checked = Setting(read_architecture(config), **setting)
+    _check_measurable(checked)
+    job = json.dumps({"config": config, "setting": setting, "device": device})
+    command = [sys.executable, "-m", "lessons_lib.memory_probe"]
+    try:
+        done = subprocess.run(command, input=job, capture_output=True, text=True, timeout=timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"measure: the step took longer than {timeout_s:g} s; choose a smaller one") from error
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message: was it killed for lack of memory?"])[-1]
+        raise UserError(f"measure: the step failed: {reason}")
+    return Reading(config=config, setting=setting, **json.loads(done.stdout.splitlines()[-1]))
+
+
+def readings() -> list[Reading]:
+    """The readings that are kept with the project."""
+    return [Reading(**row) for row in json.loads(READINGS.read_text(encoding="utf-8"))]
+
+
+def keep(new: list[Reading]) -> None:
+    """Add readings to the file; one with the same configuration, setting and device is replaced."""
+
+    def key(reading):
+        return json.dumps([reading.config, reading.setting, reading.device], sort_keys=True)
+
+    rows = {key(r): r for r in [*(readings() if READINGS.exists() else []), *new]}
+    READINGS.write_text(json.dumps([asdict(r) for r in rows.values()], indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _check_measurable(setting: Setting) -> None:
+    wrong = {
+        "gpus": setting.gpus > 1,
+        "precision": setting.precision == "nf4",
+        "logits": setting.logits != "full",
+        "optimizer": setting.optimizer != "adamw",
+    }
+    for name, is_wrong in wrong.items():
+        if is_wrong:
+            raise UserError(f"measure: {name}={getattr(setting, name)!r} is arithmetic only; measure without it")
+
+
+def _run(config: dict, setting: dict, device: str) -> dict:
+    """What the process does: two steps under the recorder."""
+    import torch
+
+    setting = Setting(read_architecture(config), **setting)
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    with _recorder(device) as recorded:
+        step = _build(config, setting, device)
+        for _ in range(2):
+            step()
+    return {
+        "peak_bytes": recorded.peak_bytes,
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "source": recorded.source,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}},
+        "date": date.today().isoformat(),
+    }
+
+
+def _build(config: dict, setting: Setting, device: str):
+    """A function that takes one training step on random token ids."""
+    import torch
+    from accelerate import Accelerator
+
+    from lessons_lib import models
+
+    dtype = torch.bfloat16 if setting.precision == "bfloat16" else torch.float32
+    config = {**config, **{name: 0.0 for name in ("resid_pdrop", "embd_pdrop", "attn_pdrop", "attention_dropout")}}
+    model = models.from_config(config, dtype=dtype, device=device).train()  # checkpointing asks for training mode
+    reference = None
+    if _has_reference_model(setting) and not setting.lora_rank:
+        reference = models.from_config(config, dtype=dtype, device=device).requires_grad_(False)
+    if setting.lora_rank:
+        model = _with_adapters(model, setting.lora_rank)
+    if setting.checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.enable_input_require_grads()
+    if setting.precision == "mixed":
+        accelerator = Accelerator(mixed_precision="bf16", cpu=device == "cpu")
+        model = accelerator.prepare_model(model)
+        reference = reference and accelerator.prepare_model(reference, evaluation_mode=True)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5)
+    batches = [_random_rows(setting, model.config.vocab_size) for _ in range(2)]
+
+    def step():
+        for _ in range(setting.accumulation):
+            _losses(setting, model, reference, *batches).mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def _losses(setting: Setting, model, reference, rows, mismatched):
+    """The method's losses, with every forward pass that a training step makes for them."""
+    import torch
+
+    from lessons_lib.losses import kto_reference_point
+    from lessons_lib.methods import METHODS
+    from lessons_lib.scoring import response_logps
+
+    def without_gradients(scored_model, batch):
+        adapters_off = setting.lora_rank and scored_model is model and batch is rows
+        with torch.no_grad(), model.disable_adapter() if adapters_off else nullcontext():
+            return response_logps(scored_model, batch)
+
+    method = METHODS[setting.method]
+    logps = {"policy": response_logps(model, rows)}
+    logps["reference"] = {column: values.detach() for column, values in logps["policy"].items()}  # stands for a cache
+    if _has_reference_model(setting):
+        logps["reference"] = without_gradients(reference or model, rows)
+    named = {f"{who}_{column}_logps": values for who, columns in logps.items() for column, values in columns.items()}
+    named = {name.replace("completion_", ""): values for name, values in named.items()}
+    if "chosen_nll" in method.inputs:
+        named["chosen_nll"] = -named["policy_chosen_logps"]
+    if "kl" in method.inputs:
+        mismatched_logps = without_gradients(model, mismatched)["completion"]
+        named["kl"] = kto_reference_point(mismatched_logps, mismatched_logps)
+        named["desirable"] = torch.arange(setting.batch_size, device=mismatched_logps.device) % 2 == 0
+    return method.loss(*(named[name] for name in method.inputs)).losses
+
+
+def _has_reference_model(setting: Setting) -> bool:
+    from lessons_lib.methods import METHODS
+
+    return METHODS[setting.method].needs_reference and setting.reference == "model"
+
+
+def _with_adapters(model, rank: int):
+    from peft import LoraConfig, get_peft_model
+
+    return get_peft_model(model, LoraConfig(r=rank, target_modules="all-linear", task_type="CAUSAL_LM"))
+
+
+def _random_rows(setting: Setting, vocabulary: int):
+    """Rows that fill the setting's lengths; where it says padded, each second response is one token shorter."""
+    import torch
+
+    from lessons_lib.collation import TokenRows
+
+    def ids(length):
+        return torch.randint(vocabulary, (length,)).tolist()
+
+    prompt = max(1, setting.prompt_length)
+    columns = ("chosen", "rejected") if setting.sequences > setting.batch_size else ("completion",)
+    rows = range(setting.batch_size)
+    responses = {
+        column: [ids(setting.length - prompt - (setting.padded and (row + second) % 2)) for row in rows]
+        for second, column in enumerate(columns)
+    }
+    return TokenRows([ids(prompt) for _ in rows], responses)
+
+
+@contextmanager
+def _recorder(device: str):
+    """Records the allocator's peak while the block runs, and how it was read."""
+    import torch
+
+    recorded = SimpleNamespace()
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        yield recorded
+        recorded.peak_bytes, recorded.source = torch.cuda.max_memory_allocated(), "torch.cuda.max_memory_allocated"
+        return
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        yield recorded
+    events = [(event.start_time_ns, event.extra_fields.alloc_size) for event in _allocations(profile)]
+    recorded.peak_bytes = max(itertools.accumulate(size for _, size in sorted(events)))
+    recorded.source = "running sum of the CPU allocator's blocks (torch.profiler)"
+
+
+def _allocations(profile):
+    """Every block that the CPU allocator handed out (positive size) or took back (negative)."""
+    import torch
+
+    pending = list(profile.profiler.kineto_results.experimental_event_tree())
+    while pending:
+        event = pending.pop()
+        pending += event.children
+        if event.tag == torch._C._profiler._EventType.Allocation:
+            yield event
+
+
+if __name__ == "__main__":
+    print(json.dumps(_run(**json.load(sys.stdin))))
