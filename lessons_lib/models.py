@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -26,8 +27,10 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2Config,
 )
+from transformers.utils import logging as transformers_logging
 
 from lessons_lib.errors import UserError
+from lessons_lib.logps import IGNORE_INDEX, sequence_logps
 
 ARCHITECTURES = ("gpt2", "llama", "qwen2")
 
@@ -56,9 +59,10 @@ def load(
     try:
         config = AutoConfig.from_pretrained(source)  # small, and first: an unknown id fails before any large download
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model, report = AutoModelForCausalLM.from_pretrained(
-            source, config=config, dtype=dtype, output_loading_info=True
-        )
+        with _no_progress_bars() if Path(source).is_dir() else nullcontext():
+            model, report = AutoModelForCausalLM.from_pretrained(
+                source, config=config, dtype=dtype, output_loading_info=True
+            )
     except OSError as error:  # what transformers raises for a missing file, an unknown id and no network alike
         raise UserError(
             f"model: cannot load {source}: {_first_sentence(error)} Check the spelling; if it is on the Hub, the network "
@@ -80,6 +84,13 @@ def load(
     return model, tokenizer
 
 
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
+    """Write both to `folder`, from where `load`, or transformers' own ``from_pretrained``, reads them."""
+    with _no_progress_bars():
+        model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def new_model(
     architecture: str,
     *,
@@ -93,7 +104,6 @@ def new_model(
     activation: str | None = None,
     bos_id: int | None = None,
     eos_id: int | None = None,
-    pad_id: int | None = None,
 ) -> PreTrainedModel:
     """A freshly initialized causal language model, in float32, without dropout, input and output embeddings tied.
 
@@ -106,12 +116,12 @@ def new_model(
         feedforward: hidden units in each block's feed-forward part; 4 × width by default, and 8/3 × width
             for Llama and Qwen2, whose gate is a third matrix.
         activation: of the feed-forward part, by its name in transformers; the architecture's own by default.
-        bos_id, eos_id, pad_id: special tokens to note in the model's configuration.
+        bos_id, eos_id: special tokens to note in the model's configuration.
 
     Raises:
         UserError: for an architecture that is not in the list.
     """
-    tokens = dict(bos_token_id=bos_id, eos_token_id=eos_id, pad_token_id=pad_id)
+    tokens = dict(bos_token_id=bos_id, eos_token_id=eos_id)
     if architecture == "gpt2":
         config = GPT2Config(
             vocab_size=vocab_size,
@@ -144,6 +154,36 @@ def new_model(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+
+
+def load_config(path_or_id: str | Path) -> dict:
+    """A model's configuration alone, from a folder or the Hub: a few kilobytes, no weights.
+
+    Raises:
+        UserError: no such folder or Hub id, no network, or a configuration that transformers does not know.
+    """
+    try:
+        return AutoConfig.from_pretrained(str(path_or_id)).to_dict()
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"model: cannot load the configuration of {path_or_id}: {_first_sentence(error)} Check the spelling and "
+            f"the network, or name a config.json that you have."
+        ) from error
+
+
+def from_config(config: dict, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> PreTrainedModel:
+    """A freshly initialized causal language model of a configuration; device "meta" gives shapes without memory.
+
+    Raises:
+        UserError: where transformers knows no such `model_type`, or it has no causal language model.
+    """
+    fields = dict(config)
+    try:
+        known = AutoConfig.for_model(fields.pop("model_type", None), **fields)
+        with torch.device(device):
+            return AutoModelForCausalLM.from_config(known, dtype=dtype)
+    except (ValueError, KeyError) as error:
+        raise UserError(f"model: cannot build a causal language model: {_first_sentence(error)}") from error
 
 
 def word_level_tokenizer(words: Sequence[str], *, bos: str, eos: str, pad: str) -> PreTrainedTokenizerFast:
@@ -203,14 +243,23 @@ def sample(
     uniforms = torch.rand(
         len(prompt_ids), max_new_tokens, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
     )
+    responses = []
+    with _evaluating(model):
+        for start in tqdm(range(0, len(prompt_ids), batch_size), desc="sampling", disable=not progress):
+            rows = slice(start, start + batch_size)
+            responses += _sample_batch(model, prompt_ids[rows], uniforms[rows], eos_id, temperature)
+    return responses
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel):
+    """Evaluation mode (no dropout) inside, the mode of before after it."""
     was_training = model.training
     model.eval()
-    responses = []
-    for start in tqdm(range(0, len(prompt_ids), batch_size), desc="sampling", disable=not progress):
-        rows = slice(start, start + batch_size)
-        responses += _sample_batch(model, prompt_ids[rows], uniforms[rows], eos_id, temperature)
-    model.train(was_training)
-    return responses
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def _sample_batch(model, prompt_ids, uniforms, eos_id: int, temperature: float) -> list[list[int]]:
@@ -221,9 +270,7 @@ def _sample_batch(model, prompt_ids, uniforms, eos_id: int, temperature: float) 
     alive = torch.arange(len(prompt_ids))
     cache = None
     for step in itertools.count():
-        output = model(
-            input_ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
-        )
+        output = model(input_ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
         tokens = _draw(output.logits[:, -1].cpu(), uniforms[alive, step], temperature)
         for row, token in zip(alive.tolist(), tokens.tolist(), strict=True):
             responses[row].append(token)
@@ -236,6 +283,55 @@ def _sample_batch(model, prompt_ids, uniforms, eos_id: int, temperature: float) 
         input_ids = tokens[keep].unsqueeze(1).to(model.device)
         mask = torch.nn.functional.pad(mask[on_device], (0, 1), value=1)
         positions = positions[on_device, -1:] + 1
+
+
+@torch.no_grad()
+def score(
+    model: PreTrainedModel,
+    prompt_ids: Sequence[Sequence[int]],
+    response_ids: Sequence[Sequence[int]],
+    *,
+    average: bool = False,
+    batch_size: int = 128,
+) -> torch.Tensor:
+    """The log-probability of each response after its prompt, without gradient.
+
+    Args:
+        model: a causal language model on any device; its training mode is left as it was.
+        prompt_ids, response_ids: token ids, of any lengths, at least one token each.
+        average: False: **sum** over the response's tokens, in nats. True: **average**, in nats per token.
+        batch_size: sequences scored side by side; those of like length stand together.
+
+    Returns:
+        (n,) on the CPU, in the order of the prompts.
+    """
+    order = sorted(range(len(prompt_ids)), key=lambda row: len(prompt_ids[row]) + len(response_ids[row]))
+    logps = torch.empty(len(order))
+    with _evaluating(model):
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            input_ids, labels = pack([prompt_ids[row] for row in rows], [response_ids[row] for row in rows])
+            logits = model(input_ids.to(model.device)).logits
+            logps[rows] = sequence_logps(logits, labels.to(model.device), average=average).cpu()
+    return logps
+
+
+def pack(
+    prompt_ids: Sequence[Sequence[int]], response_ids: Sequence[Sequence[int]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prompts with their responses as one right-padded batch: (input ids, labels), each (batch, longest).
+
+    Labels are the ids on response tokens and `IGNORE_INDEX` on prompt and padding, decided by lengths. A causal
+    model needs no attention mask for it: the padding comes after everything that is scored.
+    """
+    longest = max(len(prompt) + len(response) for prompt, response in zip(prompt_ids, response_ids, strict=True))
+    input_ids = torch.zeros(len(prompt_ids), longest, dtype=torch.long)
+    labels = torch.full_like(input_ids, IGNORE_INDEX)
+    for row, (prompt, response) in enumerate(zip(prompt_ids, response_ids, strict=True)):
+        end = len(prompt) + len(response)
+        input_ids[row, :end] = torch.as_tensor([*prompt, *response])
+        labels[row, len(prompt) : end] = input_ids[row, len(prompt) : end]
+    return input_ids, labels
 
 
 def _draw(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -254,6 +350,18 @@ def _left_pad(prompt_ids: Sequence[Sequence[int]], device: torch.device) -> tupl
         input_ids[row, longest - len(prompt) :] = torch.as_tensor(prompt)
         mask[row, longest - len(prompt) :] = 1
     return input_ids.to(device), mask.to(device)
+
+
+@contextmanager
+def _no_progress_bars():
+    """No bar for reading or writing weights on this machine's disk: in a notebook it is noise."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
 
 
 @torch.no_grad()

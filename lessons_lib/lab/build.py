@@ -1,0 +1,197 @@
+"""Makes the lab's checkpoints, pools and card from nothing but this code and its seeds: ``lab build``.
+
+One base model reads unrelated text; three SFT checkpoints go on from it, each with its own seed; each SFT
+checkpoint is sampled into a pool. What is already there, made by the same recipe, is not made again, and a build
+that was killed goes on with the artefact it was at. On one machine's CPU the same recipe gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from lessons_lib import models
+from lessons_lib.lab import checkpoints, world
+from lessons_lib.lab.evaluation import Evaluator
+from lessons_lib.logps import response_token_logps
+
+WINDOW = 8  # batches whose texts are sorted by length together, which leaves little padding
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a build makes."""
+
+    architecture: str = "gpt2"
+    layers: int = 2
+    width: int = 48
+    heads: int = 2
+    feedforward: int = 96
+    activation: str = "relu"
+    batch_size: int = 64  # texts a step
+    base_steps: int = 500
+    base_learning_rate: float = 3e-3
+    sft_steps: int = 4000
+    sft_learning_rate: float = 3e-3
+    replay: float = 0.1  # share of base text among what SFT reads, so that there is something left to forget
+    per_prompt: int = 16  # samples of each pool prompt
+    card_samples: int = 512  # samples on the validation prompts behind each figure of the card
+
+
+RECIPES = {
+    "small": Recipe(),
+    "large": Recipe(
+        architecture="llama",
+        layers=4,
+        width=128,
+        heads=4,
+        feedforward=512,
+        activation="silu",
+        base_learning_rate=1e-3,
+        sft_learning_rate=5e-4,
+    ),
+}
+
+
+def build(root: Path, recipe: Recipe, *, device: str = "cpu", progress: bool = True) -> None:
+    """Make base, sft-0 to sft-2, their pools and CARD.md under `root`, skipping what this recipe has made there."""
+    torch.set_flush_denormal(True)
+    root.mkdir(parents=True, exist_ok=True)
+    _stage(root / "base", recipe, lambda path: _make_base(path, recipe, device, progress))
+    for seed, name in enumerate(checkpoints.SFT_NAMES):
+        _stage(root / name, recipe, lambda path, seed=seed: _make_sft(path, seed, recipe, device, progress))
+    (root / "CARD.md").write_text(card(root, recipe), encoding="utf-8")
+
+
+def _stage(folder: Path, recipe: Recipe, make: Callable[[Path], None]) -> None:
+    """Make `folder` unless the same recipe has; a folder appears only once it is whole."""
+    stamp = folder / "recipe.json"
+    if stamp.is_file() and json.loads(stamp.read_text()) == asdict(recipe):
+        return
+    unfinished = folder.with_name(folder.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    make(unfinished)
+    _write_json(unfinished / "recipe.json", asdict(recipe))
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+
+
+def _make_base(path: Path, recipe: Recipe, device: str, progress: bool) -> None:
+    model = models.new_model(
+        recipe.architecture,
+        vocab_size=len(world.VOCABULARY),
+        layers=recipe.layers,
+        width=recipe.width,
+        heads=recipe.heads,
+        feedforward=recipe.feedforward,
+        activation=recipe.activation,
+        max_length=world.PROMPT_TOKENS + world.MAX_REPLY_TOKENS,
+        seed=0,
+        bos_id=world.BOS_ID,
+        eos_id=world.EOS_ID,
+    ).to(device)
+    rng = random.Random("base")
+    texts = (_base_text(rng) for _ in itertools.count())
+    fit(model, texts, recipe.base_steps, recipe.batch_size, recipe.base_learning_rate, "base" if progress else None)
+    _save(model, path, recipe)
+
+
+def _make_sft(path: Path, seed: int, recipe: Recipe, device: str, progress: bool) -> None:
+    model = models.load(path.parent / "base")[0].to(device)
+    label = f"sft-{seed}"
+    rng = random.Random(label)
+    texts = (_base_text(rng) if rng.random() < recipe.replay else demonstration(rng) for _ in itertools.count())
+    fit(model, texts, recipe.sft_steps, recipe.batch_size, recipe.sft_learning_rate, label if progress else None)
+    _save(model, path, recipe)
+    prompts = [world.encode(text) for text in checkpoints.pool_prompts() for _ in range(recipe.per_prompt)]
+    replies = models.sample(
+        model, prompts, max_new_tokens=world.MAX_REPLY_TOKENS, eos_id=world.EOS_ID, seed=seed, progress=progress
+    )
+    checkpoints.write_pool(path / "pool.npz", replies)
+
+
+def _base_text(rng: random.Random) -> tuple[list[int], list[int]]:
+    """Unrelated text as ids, all of it to be learned, after <bos>."""
+    ids = world.encode(world.base_document(rng))
+    return ids[:1], ids[1:]
+
+
+def demonstration(rng: random.Random) -> tuple[list[int], list[int]]:
+    """The ids of a training prompt and of an imperfect reply to it."""
+    prompt = rng.choice(world.prompts("train"))
+    return world.encode(prompt), world.encode(world.reply(prompt, rng))
+
+
+def fit(
+    model, texts: Iterator[tuple[list[int], list[int]]], steps: int, batch_size: int, peak: float, label: str | None
+) -> None:
+    """Train on fresh (prompt, response) ids, by the average negative log-prob of the responses' tokens.
+
+    AdamW, the learning rate rising to `peak` over the first twentieth of the steps and falling to 0 in a line.
+    """
+    warmup = max(1, steps // 20)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
+    )
+    model.train()
+    batches = itertools.islice(_batches(texts, batch_size), steps)
+    for batch in tqdm(batches, total=steps, desc=label, disable=label is None):
+        input_ids, labels = (tensor.to(model.device) for tensor in models.pack(*zip(*batch, strict=True)))
+        token_logps, is_response = response_token_logps(model(input_ids).logits, labels)
+        optimizer.zero_grad()
+        (-token_logps.sum() / is_response.sum()).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    model.eval()
+
+
+def _batches(texts: Iterator[tuple[list[int], list[int]]], batch_size: int) -> Iterator[list]:
+    """Batches of texts of like length, in an order that does not tell the length."""
+    shuffle = random.Random(0).shuffle
+    while True:
+        window = sorted(itertools.islice(texts, WINDOW * batch_size), key=lambda text: len(text[0]) + len(text[1]))
+        batches = [window[start : start + batch_size] for start in range(0, len(window), batch_size)]
+        shuffle(batches)
+        yield from batches
+
+
+def _save(model, path: Path, recipe: Recipe) -> None:
+    """The checkpoint as transformers reads it, and what it measures on the validation prompts."""
+    models.save(model, models.word_level_tokenizer(world.VOCABULARY, bos=world.BOS, eos=world.EOS, pad=world.PAD), path)
+    measured = Evaluator(model, split="validation", samples=recipe.card_samples)(model)
+    _write_json(path / "measured.json", {name: round(value, 4) for name, value in measured.row().items()})
+
+
+def card(root: Path, recipe: Recipe) -> str:
+    """The model card: how the checkpoints were made, and what they measure."""
+    rows = {name: json.loads((root / name / "measured.json").read_text()) for name in checkpoints.NAMES}
+    columns = ("gold", "length", "entropy", "malformed", "base_nll", *world.POINTS)
+    header = ["| | " + " | ".join(rows) + " |", "|---" * (len(rows) + 1) + "|"]
+    lines = [f"| {column} | " + " | ".join(f"{row[column]:.3g}" for row in rows.values()) + " |" for column in columns]
+    return CARD.format(
+        table="\n".join(header + lines),
+        recipe=json.dumps(asdict(recipe), indent=2),
+        words=len(world.VOCABULARY),
+        parameters=sum(p.numel() for p in models.load(root / "base")[0].parameters()),
+        **asdict(recipe),
+    )
+
+
+CARD = """\
+# The lab's checkpoints
+"""
+
+
+def _write_json(path: Path, value: dict) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
