@@ -9,10 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
 
+from lessons_lib.data.preferences import messages_to_text
 from lessons_lib.errors import UserError
 
 TRUNCATIONS = ("error", "keep_start", "keep_end")
@@ -73,37 +75,42 @@ def tokenize_rows(
     truncation: str = "error",
     append_eos: bool = True,
 ) -> TokenRows:
-    """Turn preference rows into token ids.
+    """Turn checked preference rows into token ids.
 
-    The prompt gets exactly the ids it has when the model is asked to continue it. The response gets the
-    ids it has behind the prompt, or, where the tokenizer merges across the boundary, the ids it has alone.
+    The prompt gets the ids it has when the model is asked to continue it. The response gets the ids it has
+    behind the prompt, or, where the tokenizer merges the two at the seam, the ids it has alone.
 
     Args:
-        rows: paired `{prompt, chosen, rejected}` or unpaired `{prompt, completion, label}`; each field is
-            text, or a list of `{role, content}` messages that goes through the tokenizer's chat template.
-        columns: the response columns to read.
+        rows: dicts with a prompt and the response columns, as text, or as `{role, content}` messages, which
+            go through the tokenizer's chat template.
+        columns: the response columns to read; rows of "completion" have a label.
         tokenizer: a Hugging Face tokenizer.
         max_length: the most tokens of prompt and response together; None for no limit.
         truncation: what to do with a longer row. "error": raise; "keep_start": cut the ends of the responses;
-            "keep_end": cut the start of the prompt. A cut never leaves an empty prompt or response.
+            "keep_end": cut the start of the prompt. Neither cut leaves an empty prompt or response.
         append_eos: end every plain-text response with the end-of-sequence id, so that the model learns to
             stop. A chat template closes the turn itself.
 
     Raises:
-        UserError: naming row and field, where one is missing, empty, of the wrong type or too long.
+        UserError: for no rows, messages without a chat template, a row without tokens, or one that is too long.
     """
     rows = list(rows)
     if not rows:
         raise UserError("data: expected at least one row, got none")
-    texts = {column: [_texts(row, column, number, tokenizer) for number, row in enumerate(rows)] for column in columns}
     chat = not isinstance(rows[0]["prompt"], str)
-    prompts = _encode([prompt for prompt, _ in texts[columns[0]]], tokenizer, special=not chat)
-    responses = {column: _encode_responses(texts[column], prompts, tokenizer, special=not chat) for column in columns}
+    if chat and not tokenizer.chat_template:
+        raise UserError("data: the rows hold messages, and this tokenizer has no chat template; set one, or pass text")
+    rows = list(messages_to_text(rows, tokenizer))
+
+    # A rendered chat template already holds the tokenizer's special tokens.
+    encode = partial(tokenizer, add_special_tokens=not chat, return_attention_mask=False)
+    prompts = encode([row["prompt"] for row in rows])["input_ids"]
+    responses = {column: _encode_responses(rows, column, prompts, encode) for column in columns}
     if append_eos and not chat:
         _append_eos(responses, tokenizer)
     _refuse_empty({"prompt": prompts, **responses})
     truncated = _fit(prompts, responses, max_length, truncation)
-    labels = torch.tensor([_label(row, number) for number, row in enumerate(rows)]) if "completion" in columns else None
+    labels = torch.tensor([row["label"] for row in rows]) if "completion" in columns else None
     return TokenRows(prompts, responses, labels, truncated=truncated)
 
 
@@ -170,42 +177,13 @@ def _epoch(lengths: Sequence[int], batch_size: int, order: str, rng, at_least: i
     return batches
 
 
-def _texts(row: Mapping, column: str, number: int, tokenizer) -> tuple[str, str]:
-    """Prompt and response of a row as text; messages go through the chat template."""
-    for name in ("prompt", column):
-        if name not in row:
-            raise UserError(f"row {number}: expected the field {name!r}, got {sorted(row)}; see the two shapes of rows")
-    prompt, response = row["prompt"], row[column]
-    if isinstance(prompt, str) and isinstance(response, str):
-        return prompt, response
-    if isinstance(prompt, str) or isinstance(response, str):
-        raise UserError(f"row {number}: expected prompt and {column} both as text or both as messages, got one of each")
-    if not tokenizer.chat_template:
-        raise UserError(
-            f"row {number} holds messages, and this tokenizer has no chat template; "
-            f"set tokenizer.chat_template or turn the rows into text first"
-        )
-    prompt_text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
-    whole = tokenizer.apply_chat_template([*prompt, *response], tokenize=False)
-    if not whole.startswith(prompt_text):
-        raise UserError(
-            f"row {number}: the chat template renders the prompt differently once a response follows, so it is "
-            f"not clear where {column} starts; use a template whose prompt is a prefix of the whole conversation"
-        )
-    return prompt_text, whole[len(prompt_text) :]
-
-
-def _encode(texts: list[str], tokenizer, *, special: bool) -> list[list[int]]:
-    """Token ids of many texts at once; `special` adds the tokenizer's own start token, which a template already has."""
-    return tokenizer(texts, add_special_tokens=special, return_attention_mask=False)["input_ids"]
-
-
-def _encode_responses(texts: list[tuple[str, str]], prompts: list[list[int]], tokenizer, *, special: bool):
-    """The ids of each response behind its prompt, or alone where prompt and response would merge into one token."""
-    wholes = _encode([prompt + response for prompt, response in texts], tokenizer, special=special)
+def _encode_responses(rows: list[dict], column: str, prompts: list[list[int]], encode) -> list[list[int]]:
+    wholes = encode([row["prompt"] + row[column] for row in rows])["input_ids"]
     return [
-        whole[len(prompt) :] if whole[: len(prompt)] == prompt else _encode([response], tokenizer, special=False)[0]
-        for (_, response), prompt, whole in zip(texts, prompts, wholes, strict=True)
+        whole[len(prompt) :]
+        if whole[: len(prompt)] == prompt
+        else encode(row[column], add_special_tokens=False)["input_ids"]
+        for row, prompt, whole in zip(rows, prompts, wholes, strict=True)
     ]
 
 
@@ -223,7 +201,7 @@ def _refuse_empty(columns: dict[str, list[list[int]]]) -> None:
         empty = [number for number, ids in enumerate(rows) if not ids]
         if empty:
             raise UserError(
-                f"row {empty[0]}: {name} has no tokens (rows like this: {len(empty)}); drop the row, "
+                f"data[{empty[0]}]: {name} has no tokens (rows like this: {len(empty)}); drop the row, "
                 f"and give an empty prompt at least a start token"
             )
 
@@ -243,14 +221,8 @@ def _fit(prompts: list[list[int]], responses: dict[str, list[list[int]]], limit:
             prompts[row] = prompt[longest - limit :]
         else:
             raise UserError(
-                f"row {row}: {len(prompt)} prompt tokens and up to {longest} response tokens do not fit into "
+                f"data[{row}]: {len(prompt)} prompt tokens and up to {longest} response tokens do not fit into "
                 f"{limit} with truncation={truncation!r}; raise max_length as far as the model allows, choose "
                 f"'keep_start' (cut the responses' ends) or 'keep_end' (cut the prompt's start), or drop the row"
             )
     return shortened
-
-
-def _label(row: Mapping, number: int) -> bool:
-    if not isinstance(row.get("label"), (bool, np.bool_)):
-        raise UserError(f"row {number}: expected label true or false, got {row.get('label')!r}")
-    return bool(row["label"])

@@ -101,6 +101,7 @@ class Objective(NamedTuple):
 
     loss: Callable
     inputs: tuple[str, ...]
+    shape: str | None  # of its rows; None takes both
     columns: tuple[str, ...]
     needs_reference: bool
     average: bool
@@ -121,14 +122,14 @@ def sft_loss(chosen_nll: torch.Tensor) -> SFTLoss:
 def objective_for(name: str, config: TrainConfig) -> Objective:
     """The record of a method, or of SFT, checked against the configuration before any work is done."""
     if name == "sft":
-        objective = Objective(sft_loss, ("chosen_nll",), ("chosen",), False, True, config.hyperparameters)
+        objective = Objective(sft_loss, ("chosen_nll",), None, ("chosen",), False, True, config.hyperparameters)
         own = ()
     elif name in METHODS:
         method = METHODS[name]
         columns = ("chosen", "rejected") if method.data == "paired" else ("completion",)
         average = method.average if config.average is None else config.average
         objective = Objective(
-            method.loss, method.inputs, columns, method.needs_reference, average, config.hyperparameters
+            method.loss, method.inputs, method.data, columns, method.needs_reference, average, config.hyperparameters
         )
         own = tuple(method.hyperparameters)
     else:

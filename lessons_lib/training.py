@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,11 +26,12 @@ from accelerate import Accelerator
 from tqdm.auto import tqdm
 
 from lessons_lib.collation import Batch, TokenRows, plan_batches, tokenize_rows
+from lessons_lib.data.preferences import check
 from lessons_lib.errors import UserError
 from lessons_lib.losses import kto_reference_point
 from lessons_lib.resume import Checkpoints
 from lessons_lib.scoring import fingerprint, response_logps, rows_fingerprint, score_rows
-from lessons_lib.train_config import STANDARD_RUN, Objective, TrainConfig, objective_for, sft_loss
+from lessons_lib.train_config import STANDARD_RUN, Objective, TrainConfig, objective_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,12 +92,13 @@ def train(
     """
     objective = objective_for(method, config)
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    progress = progress and accelerator.is_main_process
     model = _trainable(model, config).to(accelerator.device).eval()
     rows = _tokenized(data, objective, model, tokenizer, config)
     batches = _planned(rows, objective, config, accelerator.num_processes)
 
     with _one_thread_if_small(model):
-        identity = _identity(method, config, model, rows)
+        identity = _identity(method, config, model, reference, rows)
         mismatched = _mismatched(rows, batches) if "kl" in objective.inputs else None
         if objective.needs_reference:
             score = partial(
@@ -242,8 +244,9 @@ def _tokenized(data: Iterable[Mapping], objective: Objective, model, tokenizer, 
     context = getattr(model.config, "max_position_embeddings", None)
     if config.max_length and context and config.max_length > context:
         raise UserError(f"max_length: expected at most the model's context length {context}, got {config.max_length}")
+    rows = check(data, shape=objective.shape, source="data")
     return tokenize_rows(
-        data if objective.loss is not sft_loss else _imitated(data),
+        rows if objective.shape else _imitated(rows),
         objective.columns,
         tokenizer,
         max_length=config.max_length or context,
@@ -252,14 +255,12 @@ def _tokenized(data: Iterable[Mapping], objective: Objective, model, tokenizer, 
     ).to(next(model.parameters()).device)
 
 
-def _imitated(data: Iterable[Mapping]) -> list[dict]:
-    """The rows that SFT imitates: chosen responses, or completions."""
-    rows = []
-    for number, row in enumerate(data):
+def _imitated(rows: Iterable[Mapping]) -> Iterator[dict]:
+    """The rows that SFT imitates: chosen responses, or completions with a thumbs up."""
+    for number, row in enumerate(rows):
         if row.get("label") is False:
-            raise UserError(f"row {number} is labelled False, and SFT imitates what it is given; leave such rows out")
-        rows.append({**row, "chosen": row["completion"]} if "completion" in row else row)
-    return rows
+            raise UserError(f"data[{number}] is labelled False, and SFT imitates what it is given; leave such rows out")
+        yield {"prompt": row["prompt"], "chosen": row["chosen"] if "chosen" in row else row["completion"]}
 
 
 def _planned(rows: TokenRows, objective: Objective, config: TrainConfig, processes: int) -> list[Batch]:
@@ -308,7 +309,7 @@ def _with_reference(
         if not values.isfinite().all():
             row = int((~values.isfinite()).nonzero()[0])
             raise UserError(
-                f"reference: the log-prob of row {row}'s {column} response is {values[row].item()}; "
+                f"reference: the log-prob of data[{row}]'s {column} response is {values[row].item()}; "
                 f"the model's weights may be damaged, or overflow in their dtype"
             )
     return dataclasses.replace(rows, reference=logps)
@@ -371,7 +372,7 @@ def _not_finite(what: str, batch: Batch, config: TrainConfig, rows: list[int]) -
             f"the weights have diverged: lower learning_rate (now {config.learning_rate:g}) or lengthen warmup_steps"
         )
     return UserError(
-        f"step {batch.step}: the {what} is not finite, for data rows {rows}. Likely cause: {cause}. "
+        f"step {batch.step}: the {what} is not finite; its rows are data{rows}. Likely cause: {cause}. "
         f"The weights are as they were after step {batch.step - 1}"
     )
 
@@ -396,13 +397,14 @@ def _one_thread_if_small(model):
         torch.set_flush_denormal(flushed)
 
 
-def _identity(method: str, config: TrainConfig, model, rows: TokenRows) -> dict:
+def _identity(method: str, config: TrainConfig, model, reference, rows: TokenRows) -> dict:
     """What fixes a run's weights, by name: two runs that agree in it are one run."""
     settings = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
     for name in ("evaluate_every", "checkpoint_dir", "save_every", "reference_cache"):
         del settings[name]
     settings["hyperparameters"] = dict(config.hyperparameters)
-    return {"method": method, **settings, "model": fingerprint(model), "data": rows_fingerprint(rows)}
+    models = {"model": fingerprint(model), "reference": fingerprint(reference or model)}
+    return {"method": method, **settings, **models, "data": rows_fingerprint(rows)}
 
 
 def _table(history: list[dict]) -> pd.DataFrame:
