@@ -65,8 +65,8 @@ def load(
             )
     except OSError as error:  # what transformers raises for a missing file, an unknown id and no network alike
         raise UserError(
-            f"model: cannot load {source}: {_first_sentence(error)} Check the spelling; if it is on the Hub, the network "
-            f"(and `hf auth login` for a gated model). A model fetched before loads offline with HF_HUB_OFFLINE=1."
+            f"model: cannot load {source}: {_first_sentence(error)} Check the spelling and, for a model on the Hub, "
+            f"the network (and `hf auth login` if it is gated). One fetched before loads with HF_HUB_OFFLINE=1."
         ) from error
     except (ValueError, KeyError) as error:
         raise UserError(

@@ -1,4 +1,4 @@
-"""``python -m lessons_lib lab build``: make the lab's checkpoints, pools and card again."""
+"""``python -m lessons_lib lab build | record``: make the lab's checkpoints, or a study's recorded runs, again."""
 
 from __future__ import annotations
 
@@ -6,26 +6,32 @@ import argparse
 import os
 from pathlib import Path
 
-HELP = "build the lab: base and SFT checkpoints, scored samples, and their card"
+HELP = "build the lab's checkpoints and scored samples, or record a study's runs"
 EXAMPLE = "python -m lessons_lib lab build --size small"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["build"], help="what to do")
-    parser.add_argument(
-        "--size", choices=["small", "large"], default="small", help="46 thousand or 1 million parameters"
-    )
-    parser.add_argument("--out", type=Path, help="folder to build in (default: where the library looks for this size)")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    build = actions.add_parser("build", help="base and SFT checkpoints, their samples, and the card (6 minutes)")
+    build.add_argument("--size", choices=["small", "large"], default="small", help="46 thousand or 1 million weights")
+    build.add_argument("--out", type=Path, help="folder to build in (default: where the library looks for this size)")
+    record = actions.add_parser("record", help="all arms and seeds of a study, into its file of recorded runs")
+    record.add_argument("study", help="its name, such as near_deterministic")
 
 
 def run(arguments: argparse.Namespace) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported, which reads it once
     import torch
 
-    from lessons_lib.lab import build, checkpoints
-
     torch.set_num_threads(1)  # at this size two threads wait for each other longer than they work
-    device = "cuda" if arguments.size == "large" and torch.cuda.is_available() else "cpu"
-    out = arguments.out or checkpoints.ASSETS / arguments.size
-    build.build(out, build.RECIPES[arguments.size], device=device)
-    print(f"built {out} on {device}; what it measures stands in {out / 'CARD.md'}")
+    if arguments.action == "build":
+        from lessons_lib.lab import build, checkpoints
+
+        device = "cuda" if arguments.size == "large" and torch.cuda.is_available() else "cpu"
+        out = arguments.out or checkpoints.ASSETS / arguments.size
+        build.build(out, build.RECIPES[arguments.size], device=device)
+        print(f"built {out} on {device}; what it measures stands in {out / 'CARD.md'}")
+    else:
+        from lessons_lib.lab import studies
+
+        print(f"recorded {studies.record(studies.get_study(arguments.study), command=f'lab record {arguments.study}')}")

@@ -30,7 +30,7 @@ class Evaluation:
     gold: Interval  # gold reward a reply
     parts: dict[str, Interval]  # how often a reply earns or pays each part of the gold reward: see world.POINTS
     win_rate: Interval  # against the reference's replies to the same prompts, by gold reward, a tie one half
-    kl: Interval  # KL(model ‖ reference) in nats a reply, estimated on the model's own replies: can be below 0 by chance
+    kl: Interval  # KL(model ‖ reference), nats a reply, from the model's own replies: below 0 only by chance
     entropy: Interval  # −log-prob of its own replies, nats a reply
     length: Interval  # tokens a reply, <eos> included
     malformed: Interval  # share of replies that are ungrammatical or unfinished
