@@ -23,6 +23,7 @@ from lessons_lib._surroundings import is_published
 from lessons_lib.errors import UserError
 
 QUESTIONS = Path(__file__).parents[1] / "exercises" / "questions"
+_KEYS = 'data-lm-suppress-shortcuts="true"'  # JupyterLab leaves the arrow keys and Enter to this element
 QUICK_CHECK = ("choice", "number", "fill")  # what the three questions at a lesson's end are
 
 
@@ -156,9 +157,10 @@ def _form(quiz: str, question: Question) -> str:
     name = f"{quiz}-{question.id}"
     kind = {"choice": _choices, "several": _choices, "number": _text_field, "fill": _text_field}[question.kind]
     return (
-        f'<form id="{name}" autocomplete="off" data-lm-suppress-shortcuts="true"><fieldset disabled>'
+        f'<form id="{name}" autocomplete="off"><fieldset disabled>'
         f"<legend>{marked(question.prompt)}</legend>{kind(name, question)}"
-        '<div class="lq-check"><button type="submit">Check</button><div role="status"></div></div></fieldset></form>'
+        f'<div class="lq-check"><button type="submit" {_KEYS}>Check</button><div role="status"></div></div>'
+        "</fieldset></form>"
     )
 
 
@@ -166,7 +168,7 @@ def _choices(name: str, question: Question) -> str:
     kind = "radio" if question.kind == "choice" else "checkbox"
     texts = [marked(choice["text"]) for choice in question.fields["choices"]]
     return "".join(
-        f'<label class="lq-choice"><input type="{kind}" name="{name}" value="{i}"><span>{text}</span></label>'
+        f'<label class="lq-choice"><input type="{kind}" name="{name}" value="{i}" {_KEYS}><span>{text}</span></label>'
         for i, text in enumerate(texts)
     )
 
@@ -176,7 +178,7 @@ def _text_field(name: str, question: Question) -> str:
     unit = f" {escape(question.fields['unit'])}" if question.fields.get("unit") else ""
     return (
         f'<label><span class="lx-hidden">Your answer</span>'
-        f'<input type="text" name="{name}"{mode} spellcheck="false">{unit}</label>'
+        f'<input type="text" name="{name}"{mode} spellcheck="false" {_KEYS}>{unit}</label>'
     )
 
 

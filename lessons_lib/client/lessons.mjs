@@ -411,6 +411,9 @@ function startQuiz(model, el) {
   el.querySelectorAll("form").forEach((form, i) => {
     const says = form.querySelector("[role=status]"), question = model.get("questions")[i];
     form.querySelector("fieldset").disabled = false;
+    form.addEventListener("keydown", (event) => { // JupyterLab keeps a browser from doing this itself
+      if (event.key === "Enter" && event.target.matches("input")) { event.preventDefault(); form.requestSubmit(); }
+    });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const { correct, reasons } = verdict(question, form);

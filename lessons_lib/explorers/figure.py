@@ -10,7 +10,8 @@ import numpy as np
 from lessons_lib import plots
 from lessons_lib.explorers.core import Band, Bars, Curve, Explorer, Level, Panel, Point, Target, fitted
 
-TITLE_HEIGHT = 36  # two lines
+NOTEBOOK_WIDTH = 864.0  # CSS pixels that an output has in JupyterLab on a small laptop
+PLOT_HEIGHT = 236.0  # of the axes with their labels
 
 
 class PanelDrawing:
@@ -149,29 +150,31 @@ class ExplorerDrawing:
 
     def __init__(self, explorer: Explorer, state: dict, scale: float):
         count = len(explorer.panels)
-        rows = max((len([m for m in panel.marks]) + 1) // 2 for panel in explorer.panels)
-        legend = 6 + 18 * rows
-        self.width = plots.PANEL_WIDTH * count
-        self.height = plots.PANEL_HEIGHT + TITLE_HEIGHT + legend
+        room = max(280.0, min(plots.PANEL_WIDTH, NOTEBOOK_WIDTH / count))
+        titles = [plots.wrapped(panel.title, room - 60) for panel in explorer.panels]
+        top = 12 + 17 * max(title.count("\n") + 1 for title in titles)
+        legend = 6 + 18 * max((len(panel.marks) + 1) // 2 for panel in explorer.panels)
+        self.width, self.height = room * count, PLOT_HEIGHT + top + legend
         self.figure, axes = plots.new_figure(self.width, self.height, columns=count)
-        plots.set_margins(self.figure, top=TITLE_HEIGHT + 8, bottom=46 + legend)
+        plots.set_margins(self.figure, top=top, bottom=46 + legend, left=56)
         self.figure.set_dpi(72 * scale)
         values = explorer.evaluate(**state)
         self.panels = [PanelDrawing(ax, p, v) for ax, p, v in zip(axes, explorer.panels, values, strict=True)]
-        for drawing in self.panels:
-            title = plots.wrapped(drawing.panel.title, plots.PANEL_WIDTH - 66)
+        for drawing, title in zip(self.panels, titles, strict=True):
             drawing.axes.set_title(title, color=plots.INK, loc="left")
             self._legend(drawing)
         self.background = None
 
     def _legend(self, drawing: PanelDrawing) -> None:
-        if len(drawing.panel.marks) > 1:
-            legend = drawing.axes.legend(
-                loc="upper left", bbox_to_anchor=(-0.12, -0.21), ncols=2, frameon=False, fontsize=12,
-                handlelength=2.6, columnspacing=1.0, labelcolor=plots.INK, borderpad=0,
-            )  # fmt: skip
-            for handle in legend.legend_handles:
-                handle.set_animated(False)
+        if len(drawing.panel.marks) < 2:
+            return
+        below = -44 / drawing.axes.bbox.height * self.figure.dpi / 72  # under the label of the x axis
+        legend = drawing.axes.legend(
+            loc="upper left", bbox_to_anchor=(-0.14, below), ncols=2, frameon=False, fontsize=12,
+            handlelength=2.4, columnspacing=0.9, handletextpad=0.5, labelcolor=plots.INK, borderpad=0,
+        )  # fmt: skip
+        for handle in legend.legend_handles:
+            handle.set_animated(False)
 
     def paint(self, values) -> bytes:
         """The picture at these values, as PNG."""

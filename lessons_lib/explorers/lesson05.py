@@ -80,7 +80,7 @@ def ipo_stops() -> Explorer:
                 read_at=10,
             ),
             Panel(
-                "a beats b, b beats c, always: DPO ends at a alone, IPO keeps all three",
+                "Answers always ranked a, b, c: IPO keeps all three alive",
                 x=Axis("answer", categories=ARMS),
                 y=Axis("probability at the optimum", 0, 1.1),
                 marks=[Bars("DPO, in the limit", dpo_arm, "dpo"), Bars("IPO", ipo_arm, "ipo")],

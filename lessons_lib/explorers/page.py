@@ -95,7 +95,7 @@ def _markup(explorer: Explorer, data: str) -> str:
     return (
         f'<section class="lx" id="{explorer.name}" aria-labelledby="{explorer.name}-title">'
         f'<p class="lx-title" id="{explorer.name}-title">{title}</p>'
-        f'<form class="lx-controls" autocomplete="off" data-lm-suppress-shortcuts="true"><fieldset disabled>'
+        f'<form class="lx-controls" autocomplete="off"><fieldset disabled>'
         f'<legend class="lx-hidden">Settings</legend>'
         f'<div class="lx-sliders">{"".join(_control(explorer.name, s) for s in explorer.sliders)}</div>'
         f"{_presets(explorer)}</fieldset></form>"
