@@ -229,7 +229,9 @@ def _trainable(model, config: TrainConfig):
 
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            adapters = LoraConfig(config.lora_rank, "all-linear", lora_alpha=config.lora_alpha, task_type="CAUSAL_LM")
+            adapters = LoraConfig(
+                r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+            )
             model = get_peft_model(model, adapters)
     coarse = {p.dtype for p in model.parameters() if p.requires_grad} - {torch.float32, torch.float64}
     if coarse:
