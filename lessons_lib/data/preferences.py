@@ -268,7 +268,7 @@ def _check_string(field: str, text: object) -> Problem | None:
         return field, "text", excerpt(text), "convert it to text"
     if is_blank(text):
         return field, "a text with something to read", excerpt(text), "fill it in or drop the row"
-    if _HALF_PAIR.search(text):
+    if not text.isascii() and _HALF_PAIR.search(text):
         return field, "valid Unicode", f"half a surrogate pair in {excerpt(text)}", "an emoji was cut in two: repair it"
     return None
 

@@ -155,9 +155,13 @@ def _text_file(path: Path, suffix: str) -> Iterator[Record]:
     try:
         with opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             for line, text, record in _TEXT_READERS[suffix](file, str(path)):
-                yield line, _wrong_byte(str(path), line, text, record) if _WRONG_BYTE.search(text) else record
+                yield line, _wrong_byte(str(path), line, text, record) if _has_wrong_byte(text) else record
     except (OSError, EOFError) as error:
         raise UserError(f"{path}: expected a file that can be read to its end, found: {error}") from error
+
+
+def _has_wrong_byte(text: str) -> bool:
+    return not text.isascii() and _WRONG_BYTE.search(text) is not None  # isascii looks at a flag, not at the text
 
 
 def _wrong_byte(source: str, line: int, text: str, record: dict | Refusal) -> Refusal:
@@ -187,16 +191,10 @@ def _parse_line(text: str, source: str, line: int) -> dict | Refusal:
     try:
         record = json.loads(text.strip())
     except (ValueError, RecursionError) as error:
-        return Refusal(source, line, "", "valid JSON", _json_fault(error), "repair or delete this line")
+        return Refusal(source, line, "", "valid JSON", str(error), "repair or delete this line")
     if isinstance(record, dict):
         return record
     return Refusal(source, line, "", "one JSON object a line", excerpt(record), "write {…} on each line")
-
-
-def _json_fault(error: Exception) -> str:
-    if not isinstance(error, json.JSONDecodeError):
-        return str(error)
-    return f"{error.msg.removesuffix(' at')} at character {error.colno}"
 
 
 def _json(file: IO[str], source: str) -> Iterator[TextRecord]:
@@ -216,8 +214,9 @@ def _json(file: IO[str], source: str) -> Iterator[TextRecord]:
             text.expect("]")
         text.expect("")
     except (ValueError, RecursionError) as error:
+        found = getattr(error, "msg", str(error))  # without the place, which counts from the window's start
         fix = f"repair the object that begins in line {begin}: nothing after it could be read"
-        yield text.line, "", Refusal(source, text.line, "", "valid JSON", _json_fault(error), fix)
+        yield text.line, "", Refusal(source, text.line, "", "valid JSON", found, fix)
 
 
 class _JsonText:
@@ -299,7 +298,7 @@ def _csv(file: IO[str], source: str, delimiter: str = ",") -> Iterator[TextRecor
         else:
             if header is None:
                 header = cells
-                if _WRONG_BYTE.search(delimiter.join(header)):
+                if _has_wrong_byte(delimiter.join(header)):
                     yield start, delimiter.join(header), {}
                     return
             elif cells:
@@ -333,11 +332,12 @@ def _parquet(path: Path, wanted: list[set[str]]) -> Iterator[Record]:
     import pyarrow.parquet
 
     try:
-        with pa.parquet.ParquetFile(path, buffer_size=CHUNK) as file:
+        # As Arrow would have it, it reads whole row groups ahead: memory would grow with the file.
+        with pa.parquet.ParquetFile(path, buffer_size=CHUNK, pre_buffer=False) as file:
             names = file.schema_arrow.names
             needed = set().union(*wanted) if any(columns.issubset(names) for columns in wanted) else set(names)
             columns = [name for name in names if name in needed]  # all where some are missing: the error lists them
-            batches = file.iter_batches(batch_size=PARQUET_BATCH, columns=columns)
+            batches = file.iter_batches(batch_size=PARQUET_BATCH, columns=columns, use_threads=False)
             yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
     except pa.ArrowException as error:
         raise UserError(f"{path}: expected a Parquet file, found {error}; is the download complete?") from error
