@@ -45,9 +45,8 @@ const NICE = [1, 1.5, 2, 3, 4, 5, 7, 10];
 
 export function short(value) {
   if (!Number.isFinite(value)) return "–";
-  value = +value.toPrecision(3);
   if (value === 0) return "0";
-  const digits = Math.floor(Math.log10(Math.abs(value)));
+  const digits = Math.floor(Math.log10(Math.abs(+value.toPrecision(3))));
   if (digits < -3 || digits > 5) return value.toExponential(1).replace("e", " e");
   const places = Math.max(0, 2 - digits);
   return value.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places }).replace("-", "−");

@@ -128,11 +128,12 @@ class PanelDrawing:
 
 
 def short(value: float) -> str:
-    """Three significant digits, no exponent from a thousandth to a million."""
-    if value == 0 or not math.isfinite(value):
-        return "0" if value == 0 else "–"
-    if 1e-3 <= abs(value) < 1e6:
-        return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+    """Three significant digits, whole numbers in full, no exponent from a thousandth to a million."""
+    if not math.isfinite(value):
+        return "–"
+    rounded = abs(float(f"{value:.3g}"))
+    if 1e-3 <= rounded < 1e6:
+        return f"{value:,.{max(0, 2 - math.floor(math.log10(rounded)))}f}"
     return f"{value:.2g}"
 
 

@@ -1,0 +1,114 @@
+"""Pictures: what they draw, and that they fit light pages, dark pages and readers who cannot see them."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+import pytest
+
+from lessons_lib import plots
+from lessons_lib.metrics import Interval, mean_interval
+
+RUNS = np.array([[0.0, 1.0, 2.0], [0.0, 2.0, 4.0], [0.0, 3.0, 9.0]])
+
+
+def seeds(**changes) -> plots.Picture:
+    arguments = dict(
+        title="IPO's margin stops at its target", x_label="step", y_label="margin (nats)", alt="Margins over steps.",
+        live={"ipo": [0.0, 2.5]}, targets={"1/(2τ)": 5.0},
+    )  # fmt: skip
+    return plots.seeds_plot([0, 50, 100], {"dpo": RUNS, "ipo": RUNS / 2}, **(arguments | changes))
+
+
+def test_mean_and_band_over_seeds():
+    (ax,) = seeds().figure.axes
+    dpo = ax.lines[0]
+    assert dpo.get_ydata() == pytest.approx(RUNS.mean(axis=0))
+    interval = mean_interval(RUNS[:, 2])
+    ends = [y for x, y in ax.collections[0].get_paths()[0].vertices if x == 100]
+    assert (min(ends), max(ends)) == pytest.approx((interval.low, interval.high))
+    assert [line.get_label() for line in ax.lines[:3]] == [
+        "DPO, mean of 3 seeds", "IPO, mean of 3 seeds", "IPO, your run",
+    ]  # fmt: skip
+    assert list(ax.lines[2].get_xdata()) == [0, 50]
+    assert ax.lines[3].get_ydata()[0] == 5.0
+
+
+def test_bars_show_estimate_and_interval():
+    values = {"dpo": Interval(1.5, 1.2, 1.8, 5), "gold": Interval(-0.5, -0.9, -0.1, 5)}
+    picture = plots.bars_plot(values, title="DPO gains", y_label="gold reward", alt="Two bars.")
+    (ax,) = picture.figure.axes
+    assert [patch.get_height() for patch in ax.patches] == [1.5, -0.5]
+    assert [text.get_text() for text in ax.texts] == ["1.5", "-0.5"]
+    ends = ax.collections[0].get_segments()[0][:, 1]
+    assert list(ends) == pytest.approx([1.2, 1.8])
+
+
+def test_small_multiples_share_their_scale():
+    picture = plots.small_multiples(
+        {"ipo": [1, 2], "dpo": [5, 9]}, lambda ax, data: ax.plot(data, label="x"),
+        title="DPO grows", x_label="step", y_label="margin (nats)", alt="Two panels.",
+    )  # fmt: skip
+    first, second = picture.figure.axes
+    assert first.get_ylim() == second.get_ylim()
+    assert (first.get_title(), second.get_ylabel()) == ("IPO", "")
+
+
+def test_shown_as_svg_with_alt_text_in_the_pages_colours():
+    bundle = seeds()._repr_mimebundle_()
+    page = bundle["text/html"]
+    assert 'role="img" aria-label="Margins over steps."' in page
+    assert "currentColor" in page
+    assert plots.INK.lower() not in page.lower()
+    assert "var(--lx-ipo, #d55e00)" in page
+    assert "stroke-dasharray" in page
+    assert "<style" not in page
+    assert bundle["text/plain"] == "Margins over steps."
+    assert bundle["image/png"].startswith(b"\x89PNG")
+
+
+def test_text_is_text_and_large_enough():
+    page = seeds()._repr_mimebundle_()["text/html"]
+    assert "IPO&#39;s margin" in page or "IPO's margin" in page
+    sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", page)]
+    assert min(sizes) >= 12
+    width = float(re.search(r'width="([\d.]+)"', page)[1])
+    assert width <= 400
+
+
+def test_the_same_picture_has_the_same_bytes_and_two_share_no_id():
+    assert seeds()._repr_mimebundle_()["text/html"] == seeds()._repr_mimebundle_()["text/html"]
+    other = seeds(title="Another finding")._repr_mimebundle_()["text/html"]
+    ids = re.findall(r' id="([^"]+)"', seeds()._repr_mimebundle_()["text/html"] + other)
+    assert len(ids) == len(set(ids))
+
+
+def test_numbers_in_text_keep_their_digits():
+    figure, (ax,) = plots.new_figure(200, 150)
+    ax.text(0.123456, 0.5, "0.123456")
+    assert ">0.123456<" in plots.svg(figure)
+
+
+def test_the_fast_png_holds_the_canvas():
+    from PIL import Image
+
+    figure, _ = plots.new_figure(120, 90)
+    figure.canvas.draw()
+    decoded = np.asarray(Image.open(io.BytesIO(plots.encode_png(figure.canvas))))
+    assert np.array_equal(decoded, np.asarray(figure.canvas.buffer_rgba()))
+
+
+def test_saved_by_the_files_ending(tmp_path):
+    seeds().save(tmp_path / "a.svg")
+    seeds().save(tmp_path / "a.png")
+    assert (tmp_path / "a.svg").read_text().startswith("<svg")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_without_words_is_refused():
+    with pytest.raises(ValueError, match="alt: expected a sentence"):
+        seeds(alt=" ")
+    with pytest.raises(ValueError, match="style: expected one of dpo"):
+        plots.style("dop")
