@@ -159,7 +159,7 @@ def test_an_anchor_holds_the_chosen_response_up():
     config = TrainConfig(batch_size=16, max_steps=40, learning_rate=5e-3)
     free = run("dpo", config, n=64).history
     held = run("dpo", dataclasses.replace(config, nll_weight=2.0), n=64).history
-    assert held["nll_loss"].iloc[-3:].mean() < free["nll_loss"].iloc[-3:].mean() - 0.2
+    assert held["nll_loss"].iloc[-3:].mean() < free["nll_loss"].iloc[-3:].mean() - 0.1
     assert held["loss"].iloc[0] == pytest.approx(math.log(2) + 2 * held["nll_loss"].iloc[0])
 
 
