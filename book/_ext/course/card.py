@@ -22,17 +22,17 @@ def draw(file: Path, title: str) -> None:
     axes = figure.add_axes((0.07, 0.14, 0.88, 0.58), facecolor=PAPER)
     for key, name, pull in (
         ("dpo", "DPO pulls for ever", [0.3 * sigmoid(-0.3 * h) for h in margins]),
-        ("ipo", "IPO stops at 1/(2τ)", [(5 - h) / 10 for h in margins]),
+        ("ipo", "IPO stops at its target", [(5 - h) / 10 for h in margins]),
     ):
         axes.plot(margins, pull, lw=5, label=name, color=style(key).colour)
     axes.axhline(0, color=INK, lw=1)
     axes.set(ylim=(-0.6, 1), xlim=(-5, 20))
     axes.set_xlabel("margin h (nats)", fontsize=18, color=INK)
-    axes.tick_params(labelsize=15, colors=INK)
+    axes.tick_params(labelsize=15, colors=INK, labelleft=False, length=0)
     axes.grid(color=GRID)
     axes.spines[:].set_visible(False)
     axes.legend(fontsize=22, frameon=False, labelcolor=INK)
-    figure.text(0.07, 0.83, title, fontsize=34, weight="bold", color=INK)
+    figure.text(0.07, 0.83, title, fontsize=30, weight="bold", color=INK)
     figure.savefig(file)
 
 
