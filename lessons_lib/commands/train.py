@@ -1,0 +1,87 @@
+"""``train``: fine-tune a model on a preference file by one of the five methods, or by SFT."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+
+from lessons_lib.errors import UserError
+
+HELP = "fine-tune a causal language model on preferences: dpo, ipo, kto, orpo, simpo, or sft"
+EXAMPLE = """python -m lessons_lib train --model HuggingFaceTB/SmolLM2-135M-Instruct \\
+      --data trl-lib/ultrafeedback_binarized --rows 2000 --method dpo \\
+      --set beta=0.1 learning_rate=1e-6 max_length=1024 truncation=keep_start --output runs/dpo
+  accelerate launch --num_processes 2 -m lessons_lib train …   (the same run, shared by two processes)"""
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("--model", required=True, help="a folder written by save_pretrained, or a Hub id")
+    parser.add_argument("--data", required=True, help="a .jsonl, .json, .csv, .tsv or .parquet file, or a Hub id")
+    parser.add_argument("--rows", type=int, help="take the first so many rows only")
+    parser.add_argument("--method", default="dpo", help="dpo (default), ipo, kto, orpo, simpo or sft")
+    parser.add_argument("--reference", help="another model to compare with (default: --model as it is at the start)")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="hyper-parameters of the method's loss, and settings of the run (see TrainConfig): "
+        "beta=0.1 learning_rate=1e-6. With checkpoint_dir=FOLDER, the same command goes on with a run that was killed",
+    )
+    parser.add_argument("--output", required=True, type=Path, help="folder for model, tokenizer and history.csv")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def run(arguments) -> None:
+    config = settings(arguments.set, arguments.method)  # before the slow imports and downloads
+
+    from accelerate import PartialState
+
+    from lessons_lib.data.readers import read
+    from lessons_lib.models import load, save
+    from lessons_lib.training import train
+
+    model, tokenizer = load(arguments.model)
+    result = train(
+        model,
+        list(itertools.islice(read(arguments.data), arguments.rows)),
+        arguments.method,
+        config,
+        tokenizer=tokenizer,
+        reference=load(arguments.reference)[0] if arguments.reference else None,
+        progress=not arguments.quiet,
+    )
+    if PartialState().is_main_process:
+        save(result.model, tokenizer, arguments.output)
+        result.history.to_csv(arguments.output / "history.csv", index=False)
+        print(result.history.iloc[[0, -1]].set_index("step").T.to_string(float_format=lambda value: f"{value:.4g}"))
+        print(f"rows shortened to fit: {result.truncated}")
+        print(f"model, tokenizer and history.csv are in {arguments.output}")
+
+
+def settings(assignments: list[str], method: str):
+    """The configuration that ``NAME=VALUE`` assignments spell: a name is a setting of the run, or the loss's own."""
+    from lessons_lib.train_config import TrainConfig, objective_for
+
+    known = {item.name for item in dataclasses.fields(TrainConfig)} - {"hyperparameters"}
+    values = dict(_assignment(text) for text in assignments)
+    own = {name: value for name, value in values.items() if name not in known}
+    config = TrainConfig(hyperparameters=own, **{name: values[name] for name in known & values.keys()})
+    try:
+        objective_for(method, config)
+    except UserError as error:
+        raise UserError(f"{error} (settings of the run are: {', '.join(sorted(known))})" if own else error) from None
+    return config
+
+
+def _assignment(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise UserError(f"--set: expected NAME=VALUE, got {text!r}")
+    try:
+        return name, json.loads({"True": "true", "False": "false", "None": "null"}.get(value, value))
+    except json.JSONDecodeError:
+        return name, value
