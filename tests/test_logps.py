@@ -249,6 +249,15 @@ def test_poison_at_pad_and_prompt_positions_touches_neither_value_nor_gradient(p
     assert torch.isfinite(dirty.grad).all() and (dirty.grad[~is_read] == 0).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_large_logits_do_not_overflow(dtype):
+    logits = torch.tensor([[[1e4, 1e4 - 1, -1e4], [0.0, 0.0, 0.0]]], dtype=dtype, requires_grad=True)
+    logps = sequence_logps(logits, torch.tensor([[X, 1]]))
+    # As good as the logits: the spacing of float32 numbers near 1e4 is 1e-3.
+    assert logps.item() == pytest.approx(-1 - math.log1p(math.exp(-1)), abs=2e4 * torch.finfo(dtype).eps)
+    assert torch.isfinite(torch.autograd.grad(logps.sum(), logits)[0]).all()
+
+
 def test_a_forbidden_token_elsewhere_is_harmless():
     """−inf logits, as masked generation leaves them, at tokens that were not chosen."""
     logits = torch.zeros(1, 2, 4)

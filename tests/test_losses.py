@@ -403,9 +403,9 @@ def scalars(*values):
 
 precise = settings(max_examples=300, deadline=None, derandomize=True)
 LOGP = st.floats(-1e4, 0.0) | st.floats(-30.0, 0.0)
-TINY64 = 1e-300  # below it the gradient no longer fits float64, and the library holds it back
-AVERAGED_LOGP = st.floats(-1e4, -TINY64) | st.floats(-3.0, -TINY64) | st.floats(-20, 300).map(lambda e: -(10.0**-e))
-AVERAGED_LOGP = AVERAGED_LOGP.filter(lambda x: -1e4 <= x <= -TINY64)
+SMALLEST = 1e-300  # below it the gradient no longer fits float64, and the library holds it back
+AVERAGED_LOGP = st.floats(-1e4, -SMALLEST) | st.floats(-3.0, -SMALLEST) | st.floats(-20, 300).map(lambda e: -(10.0**-e))
+AVERAGED_LOGP = AVERAGED_LOGP.filter(lambda x: -1e4 <= x <= -SMALLEST)
 STRENGTH = st.floats(0.01, 10.0)  # β and τ
 WEIGHT = st.floats(0.0, 10.0)  # λ, λ_D, λ_U, γ
 SMOOTHING = st.floats(0.0, 0.49)
@@ -471,6 +471,7 @@ def test_reference_point_to_nine_digits(pairs):
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 robust = settings(max_examples=150, deadline=None, derandomize=True)
+TINY32, TINY64 = (torch.finfo(dtype).tiny for dtype in (torch.float32, torch.float64))
 # Zero, the smallest steps below it in either dtype, and both ends of the range.
 EDGES = st.sampled_from([0.0, -0.0, -5e-324, -1e-310, -1e-45, -1e-38, -2e-37, -6e-8, -1e-7, -LOG2, -17.0, -104.0, -1e4])
 ANY_LOGP = st.floats(-1e4, 0.0) | EDGES
@@ -492,6 +493,8 @@ def assert_finite(result, tensors, dtype):
 @DTYPES
 @robust
 @given(rows=ROWS, strength=STRENGTH, weight=WEIGHT, smoothing=SMOOTHING)
+@example(rows=[(-TINY32,) * 4], strength=10.0, weight=10.0, smoothing=0.0)  # 1 / tiny fits the dtype, 5 / tiny does not
+@example(rows=[(-TINY64,) * 4], strength=10.0, weight=10.0, smoothing=0.0)
 def test_pair_losses_are_finite_with_finite_gradients(dtype, rows, strength, weight, smoothing):
     tensors = columns(rows, dtype)
     assert_finite(dpo_loss(*tensors, beta=strength, label_smoothing=smoothing), tensors, dtype)
@@ -525,6 +528,15 @@ def test_orpo_at_certainty(dtype):
     assert 0 <= right.item() < 1e-30
     assert even.item() == pytest.approx(LOG2)
     assert 80 < wrong.item() < 750
+
+
+@pytest.mark.parametrize("logp", [-1e-6, -1.1e-3, -0.01, -0.3, -LOG2, -0.7, -3.0, -16.0, -90.0])
+def test_orpo_keeps_its_digits_in_float32(logp):
+    """On both sides of the seam of log(1 − eˣ): the same float32 number, answered in float32 and in float64."""
+    single = [torch.tensor([x]) for x in (-1.0, logp, 0.0)]
+    double = [tensor.double() for tensor in single]
+    got, exact = (orpo_loss(*tensors, lam=1.0).losses.item() for tensors in (single, double))
+    assert got == pytest.approx(exact, rel=1e-6)
 
 
 def test_kto_batches_of_one_side():
