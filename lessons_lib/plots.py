@@ -8,6 +8,7 @@ of mid-tone ink on a clear background is its fallback.
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import re
@@ -200,7 +201,7 @@ class Picture:
         picture = svg(self.figure).replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
         return {
             "text/html": f'<figure class="lx-figure" style="margin:0;max-width:{self._width()}px">{picture}</figure>',
-            "image/png": png(self.figure),
+            "image/png": base64.b64encode(png(self.figure)).decode(),
             "text/plain": self.alt,
         }
 

@@ -277,11 +277,12 @@ def test_a_published_explorer_leaves_no_widget(monkeypatch):
     monkeypatch.setenv("LESSONS_STATIC", "1")
     published = ipo_stops()._repr_mimebundle_()
     assert set(published) == {"text/html", "text/plain", "image/png"}
-    assert published["image/png"].startswith(b"\x89PNG")
+    assert base64.b64decode(published["image/png"]).startswith(b"\x89PNG")
     assert "IPO stops at a margin of 5 nats" in published["text/plain"]
     monkeypatch.setenv("LESSONS_STATIC", "")
     live = ipo_stops()._repr_mimebundle_()
     assert {"application/vnd.jupyter.widget-view+json", "text/html", "image/png"} <= set(live)
+    assert base64.b64decode(live["image/png"]).startswith(b"\x89PNG")
 
 
 def test_settings_as_a_trl_config():

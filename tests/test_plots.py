@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 
@@ -66,7 +67,7 @@ def test_shown_as_svg_with_alt_text_in_the_pages_colours():
     assert "stroke-dasharray" in page
     assert "<style" not in page
     assert bundle["text/plain"] == "Margins over steps."
-    assert bundle["image/png"].startswith(b"\x89PNG")
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
 
 
 def test_text_is_text_and_large_enough():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from lessons_lib import plots
 from lessons_lib._surroundings import is_published
 from lessons_lib.explorers import page
@@ -12,13 +14,13 @@ from lessons_lib.explorers.figure import ExplorerDrawing
 def mimebundle(explorer: Explorer) -> dict:
     """Widgets first where there is a kernel, then the page's HTML, a PNG and a line of text."""
     bundle = {"text/html": page.html(explorer), "text/plain": text(explorer)}
-    if explorer.panels:
-        bundle["image/png"] = picture(explorer)
-    if not is_published():
-        from lessons_lib.explorers.live import LiveExplorer  # ipywidgets only where they are shown
+    if is_published():
+        return bundle | ({"image/png": _base64(picture(explorer))} if explorer.panels else {})
+    from lessons_lib.explorers.live import LiveExplorer  # ipywidgets only where they are shown
 
-        bundle |= LiveExplorer(explorer)._repr_mimebundle_()
-    return bundle
+    live = LiveExplorer(explorer)
+    png = {"image/png": _base64(live.image.value)} if explorer.panels else {}
+    return bundle | png | live._repr_mimebundle_()
 
 
 def text(explorer: Explorer) -> str:
@@ -33,3 +35,7 @@ def picture(explorer: Explorer, **values) -> bytes:
         for artist in panel.moving():
             artist.set_animated(False)
     return plots.png(drawing.figure)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
