@@ -1,0 +1,181 @@
+"""Studies: named fine-tunes in the lab that a lesson runs live for one seed and reads back for the others.
+
+A study is a few arms (a method with its settings) on one kind of preference data. `run` trains one arm
+with one seed; `record` does so for all arms and seeds and writes one small file with its provenance;
+`recorded` reads that file. Live and recorded runs come from the same function, so a lesson can draw one
+over the other. ``python -m lessons_lib lab record NAME`` regenerates a file.
+
+A seed draws the preference data, the batch order and the evaluation's samples, and picks the SFT
+checkpoint (the seed modulo their number), so that an interval over seeds includes what the checkpoint does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from lessons_lib.errors import UserError
+from lessons_lib.lab import annotators, checkpoints
+from lessons_lib.lab.evaluation import Evaluator
+from lessons_lib.methods import METHODS
+from lessons_lib.training import TrainConfig, train
+
+RECORDED = Path(__file__).parent / "recorded"
+PACKAGES = ("torch", "transformers", "accelerate", "numpy")  # whose versions a number depends on
+UNRECORDED = ("epoch", "grad_norm", "learning_rate")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One curve of a study: a method, and what it sets beside the study's own configuration."""
+
+    label: str
+    method: str
+    settings: Mapping[str, object] = field(default_factory=dict)  # fields of TrainConfig
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question put to the lab: its data, its arms, and how long each is trained."""
+
+    name: str
+    question: str
+    make_rows: Callable[..., list[dict]]  # (pool of scored samples, *, seed) -> preference rows
+    config: TrainConfig
+    arms: Mapping[str, Arm]
+    seeds: tuple[int, ...] = tuple(range(6))
+    samples: int = 512  # replies to test prompts, scored at each evaluation
+
+
+STUDIES: dict[str, Study] = {
+    study.name: study
+    for study in (
+        Study(
+            name="near_deterministic",
+            question="What do DPO and IPO do with 150 pairs whose labels are never in doubt?",
+            make_rows=partial(annotators.label_pairs, n=150, deterministic=True),
+            # A constant step, so that nothing but the loss can stop the margin.
+            config=TrainConfig(
+                max_steps=300, learning_rate=3e-4, schedule="constant", evaluate_every=25, append_eos=False
+            ),
+            arms={
+                "dpo_0.1": Arm("DPO, β = 0.1", "dpo", {"hyperparameters": {"beta": 0.1}}),
+                "dpo_0.5": Arm("DPO, β = 0.5", "dpo", {"hyperparameters": {"beta": 0.5}}),
+                "ipo_0.1": Arm("IPO, τ = 0.1", "ipo", {"hyperparameters": {"tau": 0.1}}),
+                "ipo_0.5": Arm("IPO, τ = 0.5", "ipo", {"hyperparameters": {"tau": 0.5}}),
+            },
+        ),
+    )
+}
+
+
+def get_study(name: str) -> Study:
+    """The study of that name; a UserError lists the names where there is none."""
+    if name not in STUDIES:
+        raise UserError(f"study: expected one of {', '.join(STUDIES)}, got {name!r}")
+    return STUDIES[name]
+
+
+def run(study: Study, arm: str, seed: int, *, evaluate_every: int | None = None, progress: bool = True) -> pd.DataFrame:
+    """Train one arm with one seed and measure it on test prompts as it goes.
+
+    Args:
+        study, arm, seed: which run; the seeds of `study.seeds` are those that were recorded.
+        evaluate_every: steps between measurements; None: as the study says. Fewer make a live run shorter.
+        progress: show a progress bar.
+
+    Returns:
+        The training history (see `lessons_lib.training.train`) with a row for step 0 before it, the columns of
+        `Evaluation.row` filled there, at every `evaluate_every` steps and at the end, and `arm`, `seed` and, for
+        pairs, `margin`: the batch's mean reward margin in nats, not scaled by β or τ.
+    """
+    checkpoint = checkpoints.SFT_NAMES[seed % len(checkpoints.SFT_NAMES)]
+    model, tokenizer = checkpoints.load(checkpoint)
+    reference, _ = checkpoints.load(checkpoint)
+    rows = study.make_rows(checkpoints.pool(checkpoint), seed=seed)
+    evaluator = Evaluator(reference, samples=study.samples, seed=seed)
+    chosen = study.arms[arm]
+    every = evaluate_every or study.config.evaluate_every
+    config = dataclasses.replace(study.config, seed=seed, evaluate_every=every, **chosen.settings)
+    start = {"step": 0, **evaluator.row(model, 0)}
+    result = train(model, rows, chosen.method, config, tokenizer=tokenizer, evaluate=evaluator.row, progress=progress)
+    history = pd.concat([pd.DataFrame([start]), result.history], ignore_index=True)
+    if "rewards/margins" in history:
+        history["margin"] = history["rewards/margins"] / _reward_scale(chosen.method, config)
+        history.loc[0, "margin"] = 0.0  # before the first step the policy is its reference
+    return history.assign(arm=arm, seed=seed)
+
+
+def record(study: Study, *, command: str, progress: bool = True) -> Path:
+    """Run every arm with every seed and write what was measured, with how it was made; the file's path.
+
+    The runs of two processes go side by side: each keeps to one thread, as small models want.
+    """
+    jobs = [(arm, seed) for arm in study.arms for seed in study.seeds]
+    with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        done = pool.map(partial(_job, study.name), jobs)
+        runs = list(tqdm(done, total=len(jobs), desc=study.name, unit="run", disable=not progress))
+    history = pd.concat(runs, ignore_index=True)
+    measured = history[history["gold"].notna()].drop(columns=[c for c in UNRECORDED if c in history])
+    rounded = measured.map(lambda value: float(f"{value:.5g}") if isinstance(value, float) else value)
+    path = RECORDED / f"{study.name}.json"
+    path.parent.mkdir(exist_ok=True)
+    table = json.loads(rounded.to_json(orient="split", index=False))
+    lines = ",\n".join(json.dumps(row) for row in table["data"])  # a line a row: a new run shows as a readable diff
+    header = json.dumps({"provenance": provenance(command), "columns": table["columns"]}, indent=1)
+    path.write_text(f'{header[:-2]},\n "data": [\n{lines}\n]}}\n')
+    return path
+
+
+def recorded(study: Study) -> pd.DataFrame:
+    """A study's recorded runs: a row for each arm, seed and evaluated step. `attrs["provenance"]` says how made."""
+    path = RECORDED / f"{study.name}.json"
+    if not path.exists():
+        raise UserError(f"there is no {path.name} yet; make it: python -m lessons_lib lab record {study.name}")
+    stored = json.loads(path.read_text())
+    table = pd.DataFrame(stored["data"], columns=stored["columns"])
+    table.attrs["provenance"] = stored["provenance"]
+    return table
+
+
+def by_seed(history: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
+    """One column of recorded runs as arm name to (seeds, steps): what `plots.seeds_plot` draws."""
+    return {
+        arm: runs.pivot(index="seed", columns="step", values=column).to_numpy()
+        for arm, runs in history.groupby("arm", sort=False)
+    }
+
+
+def provenance(command: str) -> dict:
+    """Command, versions, machine and date: what somebody needs who wants the same numbers again."""
+    return {
+        "command": command,
+        "date": date.today().isoformat(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, one thread a run",
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def _reward_scale(method: str, config: TrainConfig) -> float:
+    """What a method multiplies log-probs by to make rewards: its first hyper-parameter (β, τ or λ)."""
+    first = METHODS[method].knobs[0].name
+    return config.hyperparameters.get(first, METHODS[method].hyperparameters[first].default)
+
+
+def _job(name: str, job: tuple[str, int]) -> pd.DataFrame:
+    return run(get_study(name), *job, progress=False)
