@@ -174,7 +174,11 @@ def test_the_page_holds_what_python_computes(explorer):
             continue
         unpacked, computed = unpack_rows(header, own), np.array(computed, dtype=float)
         assert unpacked.shape == computed.shape
-        allowed = 1e-5 * np.ptp(computed, axis=1, keepdims=True) + 2e-7 * np.abs(computed).max(axis=1, keepdims=True)
+        if "height" in header:  # a curve that leaves its panel: exact where it is seen
+            allowed = 2e-4 * np.maximum(header["height"], np.abs(computed))
+        else:
+            largest = np.abs(computed).max(axis=1, keepdims=True)
+            allowed = 1e-5 * np.ptp(computed, axis=1, keepdims=True) + 2e-7 * largest
         assert (np.abs(unpacked - computed) <= allowed + 1e-12).all()
 
 

@@ -34,7 +34,8 @@ function unpackRows(buffer, block) {
     return Float64Array.from(codes.subarray(i * block.n, (i + 1) * block.n), (difference) => {
       step = (step + difference) & 65535;
       code = (code + step) & 65535;
-      return code === 65535 ? NaN : low[i] + (code / 65534) * span[i];
+      const value = low[i] + (code / 65534) * span[i];
+      return code === 65535 ? NaN : block.height ? block.middle + block.height * Math.sinh(value) : value;
     });
   });
 }

@@ -209,12 +209,13 @@ class Readout:
 
 @dataclass(frozen=True)
 class Series:
-    """One function of one mark, the sliders that move it, and where it is computed (None: once)."""
+    """One function of one mark, the sliders that move it, where it is computed (None: once) and drawn."""
 
     name: str
     function: Callable
     by: tuple[str, ...]
     positions: tuple | None
+    shown: Axis | None = None
 
     def row(self, state: Mapping[str, object]) -> list:
         """The values at one setting of the sliders."""
@@ -308,9 +309,9 @@ class Explorer:
     def _mark_series(self, panel: Panel, mark: Mark) -> list[Series]:
         positions = panel.x.positions if isinstance(mark, _OVER_X) else None
         where = f"{mark.label} in {panel.title!r}"
-        return [self._series(where, getattr(mark, name), positions) for name in FUNCTIONS[type(mark)]]
+        return [self._series(where, getattr(mark, name), positions, panel.y) for name in FUNCTIONS[type(mark)]]
 
-    def _series(self, where: str, function: Callable, positions: tuple | None) -> Series:
+    def _series(self, where: str, function: Callable, positions: tuple | None, shown: Axis | None = None) -> Series:
         parameters = list(inspect.signature(function).parameters.values())
         if positions is not None:
             parameters = parameters[1:]
@@ -322,7 +323,7 @@ class Explorer:
                 + ("" if positions is None else ", and the first parameter is the position on the x axis")
             )
         by = tuple(p.name for p in parameters if p.name in self.by_name)
-        return Series(where, function, by, positions)
+        return Series(where, function, by, positions, shown)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         from lessons_lib.explorers.show import mimebundle

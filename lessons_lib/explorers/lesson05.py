@@ -46,7 +46,7 @@ def dpo_arm(arm: str) -> float:
 
 def ipo_stops() -> Explorer:
     """τ and β over both losses, their gradients, and the three-armed bandit's closed form."""
-    margin = Axis("margin h (nats)", -5, 30, points=141)
+    margin = Axis("margin h (nats)", -5, 30, points=281)
     stop = Target("IPO's target 1/(2τ)", target)
     return Explorer(
         name="ipo-stops",

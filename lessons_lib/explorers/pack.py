@@ -2,8 +2,10 @@
 
 Per function a grid over only the sliders that move it, one row a setting. Long rows become 16-bit codes
 within the row's own range (error below 0.0008 % of it) and are stored as second differences, which are
-small along a smooth curve; short rows stay float32; a readout's parts are text. Gzip and base64 follow.
-`lessons.mjs` reads the same layout; `unpack` is its counterpart here, for tests.
+small along a smooth curve. Where a curve runs far out of its panel, its range is no measure of what is seen:
+codes are then even on an asinh scale of the y axis (error below 0.02 % of the axis, or of the value outside
+it). Short rows and log axes stay float32; a readout's parts are text. Gzip and base64 follow. `lessons.mjs`
+reads the same layout; `unpack_rows` is its counterpart here, for tests.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lessons_lib.explorers.core import Explorer, Series
+from lessons_lib.explorers.core import Axis, Explorer, Series
 
 LONG_ROW = 24  # from here on 16-bit codes with 8 bytes of range a row are the smaller form
 MISSING = 65535  # the code of a value that is not finite: the curve has a gap there
+FAR = 4.0  # heights of the panel that a curve may span before codes follow the asinh scale
 _TOP = 65534
 
 
@@ -30,14 +33,19 @@ class Packed:
     data: bytes
 
 
-def pack_rows(rows: np.ndarray) -> Packed:
-    """(settings, points) numbers as one block."""
+def pack_rows(rows: np.ndarray, shown: Axis | None = None) -> Packed:
+    """(settings, points) numbers as one block; `shown` is the y axis they are drawn on."""
     rows = np.asarray(rows, dtype=np.float64)
     settings, points = rows.shape
     header = {"n": points, "rows": settings}
-    if points < LONG_ROW:
+    if points < LONG_ROW or (shown and shown.log):
         return Packed(header | {"as": "f32"}, rows.astype("<f4").tobytes())
     finite = np.isfinite(rows)
+    if shown and shown.low is not None and shown.high is not None:
+        middle, height = (shown.low + shown.high) / 2, shown.high - shown.low
+        if finite.any() and np.ptp(rows[finite]) > FAR * height:
+            header |= {"middle": middle, "height": height}
+            rows = np.arcsinh((rows - middle) / height)
     low = np.where(finite, rows, np.inf).min(axis=1).astype("<f4")
     high = np.where(finite, rows, -np.inf).max(axis=1)
     low = np.where(np.isfinite(low), low, 0).astype("<f4")
@@ -64,6 +72,8 @@ def unpack_rows(header: dict, data: bytes) -> np.ndarray:
     codes = np.frombuffer(data, "<u2", offset=8 * settings).reshape(settings, points)
     codes = codes.cumsum(axis=1, dtype=np.uint16).cumsum(axis=1, dtype=np.uint16)
     values = low[:, None] + codes / _TOP * span[:, None].astype(np.float64)
+    if "height" in header:
+        values = header["middle"] + header["height"] * np.sinh(values)
     return np.where(codes == MISSING, np.nan, values)
 
 
@@ -75,7 +85,10 @@ def pack_texts(texts: list[str]) -> Packed:
 def pack_series(explorer: Explorer, series: Series, spec: str | None = None) -> Packed:
     """A function over the grid of its own sliders; with `spec`, as texts in that format."""
     values = [series.row(setting) for setting in explorer.settings(series.by)]
-    packed = pack_rows(np.array(values)) if spec is None else pack_texts([format(row[0], spec) for row in values])
+    if spec is None:
+        packed = pack_rows(np.array(values), series.shown)
+    else:
+        packed = pack_texts([format(row[0], spec) for row in values])
     by = [list(explorer.by_name).index(name) for name in series.by]
     return Packed({"by": by} | packed.header, packed.data)
 
