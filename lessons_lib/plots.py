@@ -247,7 +247,7 @@ def _label_axes(ax: Axes, x_label: str, y_label: str) -> None:
 def seeds_plot(
     x: Sequence[float],
     recorded: Mapping[str, np.ndarray],
-    live: Mapping[str, Sequence[float]] | None = None,
+    live: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
     *,
     title: str,
     x_label: str,
@@ -261,7 +261,7 @@ def seeds_plot(
     Args:
         x: positions shared by all runs, shape (points,).
         recorded: for each series an array (seeds, points); a method's key gets that method's style.
-        live: for some of the series one run, shape (points,) or shorter where it stopped early.
+        live: for some of the series one run: its positions, and its value at each.
         title: the finding, as a sentence. `x_label`, `y_label`: with units. `alt`: for those who cannot see it.
         targets: named heights to mark by a thin horizontal line.
         confidence: of the t-interval of the mean over seeds.
@@ -274,11 +274,10 @@ def seeds_plot(
         ax.plot(x, [i.estimate for i in intervals], label=label, **line_arguments(look))
         ax.fill_between(x, [i.low for i in intervals], [i.high for i in intervals], color=look.colour, alpha=0.18, lw=0)
         if live and name in live:
-            run = live[name]
-            marks = max(1, len(run) // 8)
+            positions, run = live[name]
             ax.plot(
-                x[: len(run)], run, label=f"{_shown(name)}, your run", color=look.colour, lw=1, marker=look.marker,
-                markersize=6, markevery=marks, markerfacecolor="none",
+                positions, run, label=f"{_shown(name)}, your run", color=look.colour, lw=1, marker=look.marker,
+                markersize=6, markevery=max(1, len(run) // 8), markerfacecolor="none",
             )  # fmt: skip
     _mark_targets(ax, x[-1], targets or {})
     _label_axes(ax, x_label, y_label)

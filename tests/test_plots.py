@@ -18,7 +18,7 @@ RUNS = np.array([[0.0, 1.0, 2.0], [0.0, 2.0, 4.0], [0.0, 3.0, 9.0]])
 def seeds(**changes) -> plots.Picture:
     arguments = dict(
         title="IPO's margin stops at its target", x_label="step", y_label="margin (nats)", alt="Margins over steps.",
-        live={"ipo": [0.0, 2.5]}, targets={"1/(2τ)": 5.0},
+        live={"ipo": ([0, 50], [0.0, 2.5])}, targets={"1/(2τ)": 5.0},
     )  # fmt: skip
     return plots.seeds_plot([0, 50, 100], {"dpo": RUNS, "ipo": RUNS / 2}, **(arguments | changes))
 
