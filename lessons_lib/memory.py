@@ -73,7 +73,8 @@ class Setting:
         logits: "full": the logits of all positions at once; "chunked": tiles that are computed again in the
             backward pass (TRL 1.16 does so for DPO, IPO and KTO); "log_softmax": float32 logits of all
             positions and their log-softmax, both kept (trainers of 2024, when the papers were written).
-        padded: rows of unequal length: attention then gets a mask, and key and value heads are repeated.
+        masked: attention gets a mask for padding, and key and value heads are repeated (TRL). Rows padded on
+            the right need none, since no token looks to its right.
     """
 
     model: Architecture
@@ -91,7 +92,7 @@ class Setting:
     gpus: int = 1
     sharded: bool = False
     logits: str = "full"
-    padded: bool = True
+    masked: bool = False
 
     def __post_init__(self):
         from lessons_lib.methods import METHODS
@@ -187,11 +188,12 @@ def estimate(setting: Setting) -> Estimate:
         gradients_bytes=step.gradients if setting.accumulation > 1 else 0,
         workspace_bytes=step.gathered,
     )
-    moments = {"loss": _add(alive, activations_bytes=step.kept, logits_bytes=step.logits_backward)}
-    if step.extra_pass:
-        moments["pass without gradients"] = _add(
-            alive, activations_bytes=step.kept, logits_bytes=step.logits_kept + step.logits_forward
-        )
+    moments = {"forward": _add(alive, activations_bytes=step.kept, logits_bytes=step.logits_kept)}
+    if step.mismatched_pass:
+        moments = {"mismatched pass": _add(alive, **step.pass_without_gradients)} | moments
+    if step.reference_pass:
+        moments["reference pass"] = _add(moments["forward"], **step.pass_without_gradients)
+    moments["loss"] = _add(alive, activations_bytes=step.kept, logits_bytes=step.logits_backward)
     # The backward pass frees activations block by block and makes gradients; either end can be the larger one.
     last = step.kept - step.head + (step.block if setting.checkpointing else 0)
     first = step.block + (step.block_input if setting.checkpointing else 0)
@@ -335,10 +337,23 @@ class _Step:
         return 0 if self.lora else self._stored(frozen) * self.share
 
     @property
-    def extra_pass(self) -> bool:
-        """Whether each step also makes a forward pass without gradients: a live reference, or KTO's mismatched rows."""
-        live = self.method.needs_reference and self.s.reference == "model"
-        return live or "kl" in self.method.inputs
+    def mismatched_pass(self) -> bool:
+        """Whether each step first scores prompts with other rows' responses, as KTO's reference point asks."""
+        return "kl" in self.method.inputs
+
+    @property
+    def reference_pass(self) -> bool:
+        """Whether a live reference scores the rows while the policy's activations wait for the backward pass."""
+        return self.method.needs_reference and self.s.reference == "model"
+
+    @property
+    def pass_without_gradients(self) -> dict[str, float]:
+        """What such a pass holds at its worst point: in a feed-forward part, or at its logits."""
+        hidden = self.p.compute * self.m.feedforward * (3 if self.m.gated else 2)
+        within = self.tokens * (hidden + 2 * self.m.width * self.residual)
+        if within > self.logits_forward:
+            return {"workspace_bytes": within}
+        return {"logits_bytes": self.logits_forward}
 
     @property
     def gathered(self) -> float:
@@ -377,8 +392,8 @@ class _Step:
         readers = (3, 2) if m.gated else (1, 1)  # matrices that read the first and the second norm
         norms = m.width * (m.norms * self._norm + self._inputs(readers[0]) + self._inputs(readers[1]))
         norms += (query + key) * self._norm if m.qk_norm else 0
-        attention = a * 2 * (query + (query if self.s.padded else key)) + 4 * m.heads  # q, output, k, v, log-sum-exp
-        attention += a * self.s.length if self.s.padded else 0  # the mask, as large as the scores of one head
+        attention = a * 2 * (query + (query if self.s.masked else key)) + 4 * m.heads  # q, output, k, v, log-sum-exp
+        attention += a * self.s.length if self.s.masked else 0  # the mask, as large as the scores of one head
         attention += self._inputs(1) * query if self._casts else 0
         adapters = len(m.matrices) * self.s.lora_rank * (2 if self.p.autocast else 4)
         return self.tokens * (norms + attention + m.feedforward * self._feedforward + adapters)
@@ -410,8 +425,7 @@ class _Step:
 
     @property
     def _all_logits(self) -> float:
-        """The logits of all positions as the model returns them; accelerate returns autocast's as float32."""
-        return self.tokens * self.m.vocabulary * (4 if self.p.autocast else self.p.compute)
+        return self.tokens * self.m.vocabulary * self.p.compute
 
     @property
     def _tile(self) -> float:

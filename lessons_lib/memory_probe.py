@@ -17,7 +17,7 @@ import platform
 import subprocess
 import sys
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -60,7 +60,7 @@ def measure(config: dict, setting: dict, *, device: str = "cpu", timeout_s: floa
     Args:
         config: a Hugging Face configuration; dropout in it is set to 0.
         setting: fields of `Setting`, without `model`. What runs on one device only: no sharding, no 4-bit
-            weights, no chunked logits, AdamW.
+            weights, no chunked logits, no attention mask, AdamW.
         device: "cpu" or "cuda".
         timeout_s: seconds after which the process is stopped.
 
@@ -86,6 +86,19 @@ def readings() -> list[Reading]:
     return [Reading(**row) for row in json.loads(READINGS.read_text(encoding="utf-8"))]
 
 
+def as_row(reading: Reading) -> dict:
+    """A reading as a row of a table: model, setting, measured and predicted peak in MB (1e6 bytes), error."""
+    model = read_architecture(reading.config)
+    return {
+        "model": f"{model.family}, {model.parameters / 1e6:.1f} M",
+        "setting": ", ".join(f"{name} {value}" for name, value in reading.setting.items()),
+        "device": reading.device,
+        "measured_MB": round(reading.peak_bytes / 1e6, 1),
+        "predicted_MB": round(reading.predicted_bytes / 1e6, 1),
+        "error": f"{reading.error:+.1%}",
+    }
+
+
 def keep(new: list[Reading]) -> None:
     """Add readings to the file; one with the same configuration, setting and device is replaced."""
 
@@ -102,6 +115,7 @@ def _check_measurable(setting: Setting) -> None:
         "precision": setting.precision == "nf4",
         "logits": setting.logits != "full",
         "optimizer": setting.optimizer != "adamw",
+        "masked": setting.masked,
     }
     for name, is_wrong in wrong.items():
         if is_wrong:
@@ -132,7 +146,6 @@ def _run(config: dict, setting: dict, device: str) -> dict:
 def _build(config: dict, setting: Setting, device: str):
     """A function that takes one training step on random token ids."""
     import torch
-    from accelerate import Accelerator
 
     from lessons_lib import models
 
@@ -147,49 +160,39 @@ def _build(config: dict, setting: Setting, device: str):
     if setting.checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         model.enable_input_require_grads()
-    if setting.precision == "mixed":
-        accelerator = Accelerator(mixed_precision="bf16", cpu=device == "cpu")
-        model = accelerator.prepare_model(model)
-        reference = reference and accelerator.prepare_model(reference, evaluation_mode=True)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5)
-    batches = [_random_rows(setting, model.config.vocab_size) for _ in range(2)]
+    rows = _random_rows(setting, model.config.vocab_size).to(device)
 
     def step():
         for _ in range(setting.accumulation):
-            _losses(setting, model, reference, *batches).mean().backward()
+            _losses(setting, model, reference, rows).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
 
     return step
 
 
-def _losses(setting: Setting, model, reference, rows, mismatched):
-    """The method's losses, with every forward pass that a training step makes for them."""
+def _losses(setting: Setting, model, reference, rows):
+    """The method's losses, with every forward pass that a training step makes for them, in its order."""
     import torch
 
     from lessons_lib.losses import kto_reference_point
     from lessons_lib.methods import METHODS
     from lessons_lib.scoring import response_logps
+    from lessons_lib.training import loss_tensors
 
-    def without_gradients(scored_model, batch):
-        adapters_off = setting.lora_rank and scored_model is model and batch is rows
-        with torch.no_grad(), model.disable_adapter() if adapters_off else nullcontext():
-            return response_logps(scored_model, batch)
-
-    method = METHODS[setting.method]
-    logps = {"policy": response_logps(model, rows)}
-    logps["reference"] = {column: values.detach() for column, values in logps["policy"].items()}  # stands for a cache
-    if _has_reference_model(setting):
-        logps["reference"] = without_gradients(reference or model, rows)
-    named = {f"{who}_{column}_logps": values for who, columns in logps.items() for column, values in columns.items()}
-    named = {name.replace("completion_", ""): values for name, values in named.items()}
-    if "chosen_nll" in method.inputs:
-        named["chosen_nll"] = -named["policy_chosen_logps"]
+    method, bf16, kl = METHODS[setting.method], setting.precision == "mixed", None
     if "kl" in method.inputs:
-        mismatched_logps = without_gradients(model, mismatched)["completion"]
-        named["kl"] = kto_reference_point(mismatched_logps, mismatched_logps)
-        named["desirable"] = torch.arange(setting.batch_size, device=mismatched_logps.device) % 2 == 0
-    return method.loss(*(named[name] for name in method.inputs)).losses
+        with torch.no_grad():  # as many tokens as with mismatched responses
+            mismatched = response_logps(model, rows, bf16=bf16)["completion"]
+        kl = kto_reference_point(mismatched, mismatched)
+    logps = response_logps(model, rows, bf16=bf16)
+    fixed = {column: values.detach() for column, values in logps.items()}  # stands for precomputed ones
+    if _has_reference_model(setting):
+        with torch.no_grad(), model.disable_adapter() if setting.lora_rank else nullcontext():
+            fixed = response_logps(reference or model, rows, bf16=bf16)
+    tensors = loss_tensors(logps, replace(rows, reference=fixed), average=method.average, kl=kl)
+    return method.loss(*(tensors[name] for name in method.inputs)).losses
 
 
 def _has_reference_model(setting: Setting) -> bool:
@@ -205,22 +208,19 @@ def _with_adapters(model, rank: int):
 
 
 def _random_rows(setting: Setting, vocabulary: int):
-    """Rows that fill the setting's lengths; where it says padded, each second response is one token shorter."""
+    """Rows of random token ids, each as long as the setting says."""
     import torch
 
     from lessons_lib.collation import TokenRows
 
     def ids(length):
-        return torch.randint(vocabulary, (length,)).tolist()
+        return [torch.randint(vocabulary, (length,)).tolist() for _ in range(setting.batch_size)]
 
     prompt = max(1, setting.prompt_length)
-    columns = ("chosen", "rejected") if setting.sequences > setting.batch_size else ("completion",)
-    rows = range(setting.batch_size)
-    responses = {
-        column: [ids(setting.length - prompt - (setting.padded and (row + second) % 2)) for row in rows]
-        for second, column in enumerate(columns)
-    }
-    return TokenRows([ids(prompt) for _ in rows], responses)
+    paired = setting.sequences > setting.batch_size
+    responses = {c: ids(setting.length - prompt) for c in (("chosen", "rejected") if paired else ("completion",))}
+    labels = None if paired else torch.arange(setting.batch_size) % 2 == 0
+    return TokenRows(ids(prompt), responses, labels)
 
 
 @contextmanager
