@@ -229,13 +229,15 @@ def _finish(figure: Figure, title: str, alt: str, legend_rows: int = 0) -> Pictu
 
 
 def _legend(figure: Figure, ax: Axes) -> int:
-    """One legend under the axes, two entries a row; the number of its rows."""
+    """One legend under the axes, two entries a row where they fit; the number of its rows."""
     handles, labels = ax.get_legend_handles_labels()
     if len(labels) < 2:
         return 0
+    half = figure.get_size_inches()[0] * 72 / 2
+    columns = 2 if max(map(len, labels)) * 6.6 + 50 < half else 1  # a letter is about 6.6 px wide, a handle 50
     with matplotlib.rc_context(_RC):
-        figure.legend(handles, labels, loc="lower left", ncols=2, borderaxespad=0.2)
-    return (len(labels) + 1) // 2
+        figure.legend(handles, labels, loc="lower left", ncols=columns, borderaxespad=0.2)
+    return -(-len(labels) // columns)
 
 
 def _label_axes(ax: Axes, x_label: str, y_label: str) -> None:
