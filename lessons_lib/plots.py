@@ -200,7 +200,7 @@ class Picture:
         alt = html.escape(self.alt, quote=True)
         picture = svg(self.figure).replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
         return {
-            "text/html": f'<figure class="lx-figure" style="margin:0;max-width:{self._width()}px">{picture}</figure>',
+            "text/html": f'<figure class="lx-figure" {self._frame()}>{picture}</figure>',
             "image/png": base64.b64encode(png(self.figure)).decode(),
             "text/plain": self.alt,
         }
@@ -211,9 +211,13 @@ class Picture:
         with open(path, "wb") as file:
             file.write(data)
 
-    def _width(self) -> int:
-        """Shown up to a quarter larger than drawn where there is room."""
-        return round(self.figure.get_size_inches()[0] * 72 * 1.25)
+    def _frame(self) -> str:
+        """Shown up to a quarter larger than drawn where there is room; what is wide scrolls on a phone."""
+        width = self.figure.get_size_inches()[0] * 72
+        style = f"margin:0;max-width:{1.25 * width:.0f}px"
+        if width <= PANEL_WIDTH + 40:
+            return f'style="{style}"'
+        return f'style="{style};overflow-x:auto;--lx-least:{width:.0f}px" tabindex="0"'
 
 
 def _finish(figure: Figure, title: str, alt: str, legend_rows: int = 0) -> Picture:
@@ -281,15 +285,14 @@ def seeds_plot(
                 positions, run, label=f"{_shown(name)}, your run", color=look.colour, lw=1, marker=look.marker,
                 markersize=6, markevery=max(1, len(run) // 8), markerfacecolor="none",
             )  # fmt: skip
-    _mark_targets(ax, x[-1], targets or {})
+    _mark_targets(ax, targets or {})
     _label_axes(ax, x_label, y_label)
     return _finish(figure, title, alt, _legend(figure, ax))
 
 
-def _mark_targets(ax: Axes, right: float, targets: Mapping[str, float]) -> None:
+def _mark_targets(ax: Axes, targets: Mapping[str, float]) -> None:
     for name, height in targets.items():
-        ax.axhline(height, color=INK, lw=1, linestyle=(0, (1, 2)))
-        ax.text(right, height, name, ha="right", va="bottom", fontsize=12, color=INK)
+        ax.axhline(height, color=INK, lw=1.25, linestyle=(0, (1, 2)), label=name)
 
 
 def bars_plot(values: Mapping[str, object], *, title: str, y_label: str, alt: str, x_label: str = "") -> Picture:
@@ -304,7 +307,7 @@ def bars_plot(values: Mapping[str, object], *, title: str, y_label: str, alt: st
         ax.errorbar(index, value.estimate, yerr=errors, color=INK, capsize=4, lw=1.5)
         edge = value.high if value.estimate >= 0 else value.low
         ax.annotate(
-            f"{value.estimate:.3g}", (index, edge), (0, 3 if value.estimate >= 0 else -14),
+            f"{value.estimate:.3g}".replace("-", "−"), (index, edge), (0, 3 if value.estimate >= 0 else -14),
             textcoords="offset points", ha="center", fontsize=12, color=INK,
         )  # fmt: skip
     ax.axhline(0, color=INK, lw=1)

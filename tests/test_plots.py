@@ -42,7 +42,7 @@ def test_bars_show_estimate_and_interval():
     picture = plots.bars_plot(values, title="DPO gains", y_label="gold reward", alt="Two bars.")
     (ax,) = picture.figure.axes
     assert [patch.get_height() for patch in ax.patches] == [1.5, -0.5]
-    assert [text.get_text() for text in ax.texts] == ["1.5", "-0.5"]
+    assert [text.get_text() for text in ax.texts] == ["1.5", "−0.5"]
     ends = ax.collections[0].get_segments()[0][:, 1]
     assert list(ends) == pytest.approx([1.2, 1.8])
 
@@ -55,6 +55,7 @@ def test_small_multiples_share_their_scale():
     first, second = picture.figure.axes
     assert first.get_ylim() == second.get_ylim()
     assert (first.get_title(), second.get_ylabel()) == ("IPO", "")
+    assert 'overflow-x:auto;--lx-least:474px" tabindex="0"' in picture._repr_mimebundle_()["text/html"]
 
 
 def test_shown_as_svg_with_alt_text_in_the_pages_colours():

@@ -124,16 +124,18 @@ class PanelDrawing:
         heights = [list(map(sum, zip(*bars, strict=True)))] if self.panel.stacked and bars else bars
         for texts, row in zip(self.texts, heights, strict=True):
             for text, height in zip(texts, row, strict=True):
-                text.set(text=short(height), y=max(height, 0))
+                text.set(text=short(height, digits=2), y=max(height, 0))
 
 
-def short(value: float) -> str:
-    """Three significant digits, whole numbers in full, no exponent from a thousandth to a million."""
+def short(value: float, digits: int = 3) -> str:
+    """That many significant digits, whole numbers in full, no exponent from a thousandth to a million."""
     if not math.isfinite(value):
         return "–"
-    rounded = abs(float(f"{value:.3g}"))
+    if value == 0:
+        return "0"
+    rounded = abs(float(f"{value:.{digits}g}"))
     if 1e-3 <= rounded < 1e6:
-        return f"{value:,.{max(0, 2 - math.floor(math.log10(rounded)))}f}"
+        return f"{value:,.{max(0, digits - 1 - math.floor(math.log10(rounded)))}f}"
     return f"{value:.2g}"
 
 

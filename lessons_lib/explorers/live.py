@@ -10,6 +10,11 @@ from lessons_lib.explorers.core import Explorer, Slider
 from lessons_lib.explorers.figure import ExplorerDrawing
 from lessons_lib.explorers.trl import configs, filled
 
+# The kernel does not know the theme: mid-tone ink is darkened on a light page and lightened on a dark one.
+STYLE = (
+    "<style>.lx-live { filter: brightness(0.8) }"
+    '[data-jp-theme-light="false"] .lx-live { filter: brightness(1.5) }</style>'
+)
 SCALE = 1.5  # device pixels a CSS pixel: sharp enough on most screens, and quick to encode
 
 
@@ -23,6 +28,7 @@ class LiveExplorer(widgets.VBox):
         self.readout = widgets.HTML()
         self.config = widgets.HTML()
         self.image = widgets.Image(format="png")
+        self.image.add_class("lx-live")
         if self.drawing:
             self.image.layout = widgets.Layout(width=f"{self.drawing.width}px", max_width="100%", object_fit="contain")
         super().__init__(self._rows())
@@ -54,7 +60,7 @@ class LiveExplorer(widgets.VBox):
 
     def _rows(self) -> list[widgets.Widget]:
         wrap = widgets.Layout(flex_flow="row wrap")
-        rows = [widgets.HTML(f"<strong>{escape(self.explorer.title)}</strong>")]
+        rows = [widgets.HTML(f"{STYLE}<strong>{escape(self.explorer.title)}</strong>")]
         rows.append(widgets.Box(list(self.controls.values()), layout=wrap))
         if self.explorer.presets:
             rows.append(widgets.Box([self._preset(*item) for item in self.explorer.presets.items()], layout=wrap))
