@@ -129,7 +129,7 @@ def _run(config: dict, setting: dict, device: str) -> dict:
     setting = Setting(read_architecture(config), **setting)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    with _recorder(device) as recorded:
+    with recorder(device) as recorded:
         step = _build(config, setting, device)
         for _ in range(2):
             step()
@@ -224,7 +224,7 @@ def _random_rows(setting: Setting, vocabulary: int):
 
 
 @contextmanager
-def _recorder(device: str):
+def recorder(device: str):
     """Records the allocator's peak while the block runs, and how it was read."""
     import torch
 
