@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build = actions.add_parser("build", help="base and SFT checkpoints, their samples, and the card (6 minutes)")
     build.add_argument("--size", choices=["small", "large"], default="small", help="46 thousand or 1 million weights")
     build.add_argument("--out", type=Path, help="folder to build in (default: where the library looks for this size)")
+    build.add_argument("--fresh", action="store_true", help="make again what is there (after a change of the code)")
     record = actions.add_parser("record", help="all arms and seeds of a study, into its file of recorded runs")
     record.add_argument("study", help="its name, such as near_deterministic")
 
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
 
         device = "cuda" if arguments.size == "large" and torch.cuda.is_available() else "cpu"
         out = arguments.out or checkpoints.ASSETS / arguments.size
-        build.build(out, build.RECIPES[arguments.size], device=device)
+        build.build(out, build.RECIPES[arguments.size], fresh=arguments.fresh, device=device)
         print(f"built {out} on {device}; what it measures stands in {out / 'CARD.md'}")
     else:
         from lessons_lib.lab import studies

@@ -23,6 +23,7 @@ from lessons_lib.lab import checkpoints, world
 from lessons_lib.lab.evaluation import Evaluator
 from lessons_lib.logps import response_token_logps
 
+TYPICAL_TOKENS = 20  # of a text: keeps the loss near one token's, and so the gradient near the clipping bound
 WINDOW = 8  # batches whose texts are sorted by length together, which leaves little padding
 
 
@@ -61,8 +62,19 @@ RECIPES = {
 }
 
 
-def build(root: Path, recipe: Recipe, *, device: str = "cpu", progress: bool = True) -> None:
-    """Make base, sft-0 to sft-2, their pools and CARD.md under `root`, skipping what this recipe has made there."""
+def build(root: Path, recipe: Recipe, *, fresh: bool = False, device: str = "cpu", progress: bool = True) -> None:
+    """Make base, sft-0 to sft-2, their pools and CARD.md under `root`.
+
+    Args:
+        root: the folder to build in.
+        recipe: what to make.
+        fresh: make everything again. Otherwise what the same recipe has made there is kept, which is right
+            as long as the code is the same too.
+        device: "cpu" or "cuda".
+        progress: show progress bars.
+    """
+    if fresh:
+        shutil.rmtree(root, ignore_errors=True)
     torch.set_flush_denormal(True)
     root.mkdir(parents=True, exist_ok=True)
     _stage(root / "base", recipe, lambda path: _make_base(path, recipe, device, progress))
@@ -102,7 +114,7 @@ def _make_base(path: Path, recipe: Recipe, device: str, progress: bool) -> None:
     rng = random.Random("base")
     texts = (_base_text(rng) for _ in itertools.count())
     fit(model, texts, recipe.base_steps, recipe.batch_size, recipe.base_learning_rate, "base" if progress else None)
-    _save(model, path, recipe)
+    _save(model, path)
 
 
 def _make_sft(path: Path, seed: int, recipe: Recipe, device: str, progress: bool) -> None:
@@ -111,7 +123,7 @@ def _make_sft(path: Path, seed: int, recipe: Recipe, device: str, progress: bool
     rng = random.Random(label)
     texts = (_base_text(rng) if rng.random() < recipe.replay else demonstration(rng) for _ in itertools.count())
     fit(model, texts, recipe.sft_steps, recipe.batch_size, recipe.sft_learning_rate, label if progress else None)
-    _save(model, path, recipe)
+    _save(model, path)
     prompts = [world.encode(text) for text in checkpoints.pool_prompts() for _ in range(recipe.per_prompt)]
     replies = models.sample(
         model, prompts, max_new_tokens=world.MAX_REPLY_TOKENS, eos_id=world.EOS_ID, seed=seed, progress=progress
@@ -134,7 +146,7 @@ def demonstration(rng: random.Random) -> tuple[list[int], list[int]]:
 def fit(
     model, texts: Iterator[tuple[list[int], list[int]]], steps: int, batch_size: int, peak: float, label: str | None
 ) -> None:
-    """Train on fresh (prompt, response) ids, by the average negative log-prob of the responses' tokens.
+    """Train on fresh (prompt, response) ids, by the negative log-prob of the responses' tokens.
 
     AdamW, the learning rate rising to `peak` over the first twentieth of the steps and falling to 0 in a line.
     """
@@ -147,9 +159,10 @@ def fit(
     batches = itertools.islice(_batches(texts, batch_size), steps)
     for batch in tqdm(batches, total=steps, desc=label, disable=label is None):
         input_ids, labels = (tensor.to(model.device) for tensor in models.pack(*zip(*batch, strict=True)))
-        token_logps, is_response = response_token_logps(model(input_ids).logits, labels)
+        token_logps, _ = response_token_logps(model(input_ids).logits, labels)
         optimizer.zero_grad()
-        (-token_logps.sum() / is_response.sum()).backward()
+        # A constant divisor: by the batch's own token count, batches of short texts would weigh more than long ones.
+        (-token_logps.sum() / (batch_size * TYPICAL_TOKENS)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
@@ -166,30 +179,72 @@ def _batches(texts: Iterator[tuple[list[int], list[int]]], batch_size: int) -> I
         yield from batches
 
 
-def _save(model, path: Path, recipe: Recipe) -> None:
-    """The checkpoint as transformers reads it, and what it measures on the validation prompts."""
-    models.save(model, models.word_level_tokenizer(world.VOCABULARY, bos=world.BOS, eos=world.EOS, pad=world.PAD), path)
-    measured = Evaluator(model, split="validation", samples=recipe.card_samples)(model)
-    _write_json(path / "measured.json", {name: round(value, 4) for name, value in measured.row().items()})
+def _save(model, path: Path) -> None:
+    """The checkpoint as transformers reads it."""
+    tokenizer = models.word_level_tokenizer(world.VOCABULARY, bos=world.BOS, eos=world.EOS, pad=world.PAD)
+    models.save(model, tokenizer, path)
 
 
 def card(root: Path, recipe: Recipe) -> str:
-    """The model card: how the checkpoints were made, and what they measure."""
-    rows = {name: json.loads((root / name / "measured.json").read_text()) for name in checkpoints.NAMES}
-    columns = ("gold", "length", "entropy", "malformed", "base_nll", *world.POINTS)
-    header = ["| | " + " | ".join(rows) + " |", "|---" * (len(rows) + 1) + "|"]
-    lines = [f"| {column} | " + " | ".join(f"{row[column]:.3g}" for row in rows.values()) + " |" for column in columns]
-    return CARD.format(
-        table="\n".join(header + lines),
-        recipe=json.dumps(asdict(recipe), indent=2),
-        words=len(world.VOCABULARY),
-        parameters=sum(p.numel() for p in models.load(root / "base")[0].parameters()),
-        **asdict(recipe),
-    )
+    """The model card: how the checkpoints under `root` were made, and what they measure on the validation prompts."""
+    columns = {name: _measure(root / name, recipe) for name in checkpoints.NAMES}
+    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for figure in columns["base"]:
+        lines.append(f"| {figure} | " + " | ".join(column[figure] for column in columns.values()) + " |")
+    replies = len(checkpoints.pool_prompts()) * recipe.per_prompt
+    parameters = models.load(root / "base")[0].num_parameters()
+    facts = dict(words=len(world.VOCABULARY), parameters=parameters, replies=replies)
+    return CARD.format(table="\n".join(lines), recipe=json.dumps(asdict(recipe), indent=2), **facts, **asdict(recipe))
+
+
+def _measure(folder: Path, recipe: Recipe) -> dict[str, str]:
+    """The card's figures for one checkpoint: each an estimate and the half-width of its 95 % interval."""
+    model = models.load(folder)[0]
+    measured = Evaluator(model, split="validation", samples=recipe.card_samples)(model)
+    shares = {part: interval for part, interval in measured.parts.items() if part != "excess_length"}
+    figures = {
+        "gold reward a reply": measured.gold,
+        "tokens a reply, `<eos>` included": measured.length,
+        "entropy, nats a reply": measured.entropy,
+        "unseen base text, nats a token": measured.base_nll,
+        "malformed": measured.malformed,
+    } | {f"{part}, a reply": interval for part, interval in shares.items()}
+    return {name: f"{interval.estimate:.2f} ± {interval.half_width:.2f}" for name, interval in figures.items()}
 
 
 CARD = """\
 # The lab's checkpoints
+
+Small language models of a text world with a known gold reward, for lessons that fine-tune with preferences and
+measure what becomes of it. The world is `lessons_lib/lab/world.py`; this page and everything beside it is made by
+`python -m lessons_lib lab build`, from code and seeds alone: no outside data.
+
+- **base**: a {architecture} model of {parameters:,} parameters over {words} words, trained for {base_steps} steps of
+  {batch_size} texts on unrelated text (diaries; one text in eight is a prompt, mostly answered by more diary).
+- **sft-0, sft-1, sft-2**: base, fine-tuned for {sft_steps} steps of {batch_size} texts with seeds of their own, on
+  imperfect replies to training prompts and, for {replay:.0%} of the texts, on base text again. The replies offer
+  another item, state a false price or are rude about as often as the table says: that is what preferences can improve.
+- **pool.npz**: {replies:,} replies of each SFT checkpoint at temperature 1, {per_prompt} to each training and
+  validation prompt, one byte a word. None answers a test prompt.
+  `lessons_lib.lab.checkpoints.pool` reads and scores it.
+
+## What they measure
+
+{card_samples} replies to validation prompts; ± is the half-width of the 95 % interval over prompts (base text: over
+texts). The best possible gold reward is 3.4; `world.POINTS` says what each part earns or costs.
+
+{table}
+
+## Use and limits
+
+For teaching and for tests. Nothing here knows a language: the grammar is a toy, and what a method does to models of
+this size need not carry over to large ones. Licence: Apache-2.0, as the rest of the project.
+
+## Recipe
+
+```json
+{recipe}
+```
 """
 
 

@@ -43,7 +43,7 @@ def folder(name: str, size: str = "small") -> Path:
     return path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pool:
     """Samples of one model, equally many for each prompt, with their gold reward.
 
@@ -54,6 +54,9 @@ class Pool:
 
     prompts: tuple[str, ...]
     replies: tuple[tuple[int, ...], ...]
+
+    def __repr__(self) -> str:
+        return f"Pool({len(self.replies):,} replies to {len(self.prompts):,} prompts)"
 
     @property
     def per_prompt(self) -> int:

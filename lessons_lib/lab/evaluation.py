@@ -30,7 +30,7 @@ class Evaluation:
     gold: Interval  # gold reward a reply
     parts: dict[str, Interval]  # how often a reply earns or pays each part of the gold reward: see world.POINTS
     win_rate: Interval  # against the reference's replies to the same prompts, by gold reward, a tie one half
-    kl: Interval  # KL(model ‖ reference), nats a reply, from the model's own replies: below 0 only by chance
+    kl: Interval  # KL(model ‖ reference), nats a reply, along the model's own replies
     entropy: Interval  # −log-prob of its own replies, nats a reply
     length: Interval  # tokens a reply, <eos> included
     malformed: Interval  # share of replies that are ungrammatical or unfinished
@@ -74,7 +74,7 @@ class Evaluator:
         replies = self._sample(model, self._seed)
         found = world.gold(self._prompts, replies)
         logps = models.score(model, self._prompts, replies).numpy()
-        drift = logps - models.score(self._reference, self._prompts, replies).numpy()
+        drift = models.divergence(model, self._reference, self._prompts, replies).numpy()
         wins = (found.total > self._reference_gold) + 0.5 * (found.total == self._reference_gold)
         prompts, chosen, rejected = self._pairs
         base_nll = _nll(model, self._base_texts)

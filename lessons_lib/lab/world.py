@@ -117,8 +117,8 @@ SPLIT_SIZES: Mapping[str, int] = MappingProxyType({"test": 256, "validation": 12
 def prompts(split: str) -> tuple[str, ...]:
     """The prompts of "train", "validation" or "test": every text of `PROMPT`, dealt out in the order of its SHA-256.
 
-    Train on the first, tune on the second, report on the third. No prompt stands in two of them, though
-    each item (a feature and a category) occurs in all.
+    Train on the first, tune on the second, report on the third. No prompt stands in two of them; held out is
+    the request, by whom and with which verb, not the item: each item occurs in training.
     """
     if split not in SPLIT_SIZES:
         raise UserError(f"split: expected one of {', '.join(SPLIT_SIZES)}, got {split!r}")
