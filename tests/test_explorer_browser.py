@@ -8,8 +8,9 @@ from browser import browser, jupyterlab, run_notebook, served
 from test_explorers import everything
 
 from lessons_lib import plots
+from lessons_lib.explorers import Axis, Curve, Explorer, Panel, Slider
 from lessons_lib.explorers import page as static
-from lessons_lib.explorers.figure import short
+from lessons_lib.explorers.figure import ExplorerDrawing, short
 from lessons_lib.explorers.lesson05 import ipo_stops
 from lessons_lib.quiz import Quiz
 
@@ -125,6 +126,21 @@ def test_a_phone_shows_every_text_at_12_px_or_more(open_page, scripts):
         assert page.locator("noscript").first.inner_text().startswith("The sliders need JavaScript")
 
 
+def test_a_long_axis_label_is_wrapped_and_not_cut(open_page, tmp_path):
+    long = "margin h: how much more the model prefers the chosen answer than it did before training (nats)"
+    panel = Panel("A long label", Axis(long, 0, 1), Axis("y", 0, 1), [Curve("c", lambda x, a: a * x)])
+    explorer = Explorer("long", "t", [Slider("a", "a", (0, 1), 1)], [panel])
+    with served(tmp_path, static.html(explorer)) as url:
+        page = open_page(390, url=url)
+        inside = """[...document.querySelectorAll(".lx-plot text")].map((text) => text.getBoundingClientRect())
+            .every((box) => box.left >= 0 && box.right <= innerWidth)"""
+        assert page.evaluate(inside)
+        texts = page.locator(".lx-plot text").all_text_contents()
+        assert " ".join(texts).count("how much more the") == 1
+        assert long not in texts
+    assert ExplorerDrawing(explorer, explorer.state(), 1).panels[0].axes.get_xlabel().count("\n") >= 1
+
+
 def test_presets_move_sliders(open_page):
     page = open_page()
     page.get_by_role("button", name="τ = 1", exact=True).click()
@@ -190,6 +206,7 @@ def test_every_kind_of_mark_is_drawn(open_page, tmp_path):
         texts = page.locator(".lx-panel >> nth=0 >> svg >> text").all_text_contents()
         assert {"84.0", "70.0", "100"} <= set(texts)  # DPO's and SimPO's stacks of 7 B, the fitted axis
         page.select_option("#everything-optimizer", label="SGD")
+        assert page.get_attribute("#everything-optimizer", "aria-valuetext") is None
         page.focus("#everything-size")
         page.keyboard.press("End")
         texts = page.locator(".lx-panel >> nth=0 >> svg >> text").all_text_contents()

@@ -272,6 +272,10 @@ def test_style_sheet_and_plots_agree_on_the_colours(root):
 
 
 def test_methods_differ_in_grey():
+    bars = [Bars(key, lambda x: 1, key) for key in plots.STYLES]
+    panel = Panel("p", Axis("x", categories=("a",)), Axis("y", 0, 1), bars)
+    swatches = re.findall(r"<li>(<svg.*?</svg>)", page.html(Explorer("grey", "t", [], [panel])))
+    assert len({re.sub(r"--lx-\w+", "", swatch) for swatch in swatches}) == len(plots.STYLES)
     assert len({look.dash for look in plots.STYLES.values()}) == len(plots.STYLES)
     assert len({look.hatch for look in plots.STYLES.values()}) == len(plots.STYLES)
     assert len({look.marker for look in plots.STYLES.values()}) == len(plots.STYLES)

@@ -79,6 +79,14 @@ function scale(axis, low, high, from, to) {
   return (value) => from + (f(value) - start) * factor;
 }
 
+// A label broken between words into lines that fit; SVG does not wrap text.
+function lines(label, width) {
+  return label.split(" ").reduce((done, word) => {
+    const longer = done.length ? `${done.at(-1)} ${word}` : word;
+    return done.length && longer.length * 6.6 <= width ? [...done.slice(0, -1), longer] : [...done, word];
+  }, []);
+}
+
 // ---------------------------------------------------------------- one panel
 
 const MARGIN = { left: 54, right: 12, top: 8, bottom: 46 };
@@ -122,12 +130,14 @@ class PanelView {
 
   // Everything that stays while sliders move: axes, grid, and one empty element for each mark.
   frame() {
-    const width = this.plot.clientWidth, height = Math.max(220, Math.min(320, Math.round(width * 0.69)));
+    const width = this.plot.clientWidth;
     if (!width) return;
+    const label = lines(this.spec.x.label, width - MARGIN.left), below = MARGIN.bottom + 15 * (label.length - 1);
+    const height = Math.max(220, Math.min(320, Math.round(width * 0.69))) + below - MARGIN.bottom;
     this.rows = this.spec.marks.map((mark) => mark.blocks.map(this.valueAt));
     [this.low, this.high] = this.range();
     const svg = document.createElementNS(SVG, "svg");
-    const { x, y } = this.spec, right = width - MARGIN.right, bottom = height - MARGIN.bottom;
+    const { x, y } = this.spec, right = width - MARGIN.right, bottom = height - below;
     for (const [key, value] of [["width", width], ["height", height], ["aria-hidden", "true"]]) svg.setAttribute(key, value);
     this.x = scale(x, x.low, x.high, MARGIN.left, right);
     this.y = scale(y, this.low, this.high, bottom, MARGIN.top);
@@ -146,7 +156,8 @@ class PanelView {
       make(svg, "text", { x: MARGIN.left - 7, y: this.y(v) + 4, "text-anchor": "end" }, y.log ? short(v) : tickText(v, all));
     }
     make(svg, "path", { d: `M${MARGIN.left} ${MARGIN.top}V${bottom}H${right}`, class: "lx-axis" });
-    make(svg, "text", { x: (MARGIN.left + right) / 2, y: bottom + 37, "text-anchor": "middle" }, x.label);
+    label.forEach((line, i) =>
+      make(svg, "text", { x: (MARGIN.left + right) / 2, y: bottom + 37 + 15 * i, "text-anchor": "middle" }, line));
     make(svg, "text", { transform: `translate(13 ${(MARGIN.top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, y.label);
     const clip = make(make(svg, "clipPath", { id: `${this.id}-clip` }), "rect",
       { x: MARGIN.left, y: MARGIN.top - 2, width: right - MARGIN.left, height: bottom - MARGIN.top + 4 });
@@ -260,7 +271,9 @@ class PanelView {
       const box = { x: left + width * 0.03, width: width * 0.94, y: top, height: Math.abs(this.y(base) - this.y(base + height)) };
       for (const key in box) shape[i].setAttribute(key, box[key].toFixed(1));
       if (stacked && order < bars.length - 1) return;
-      make(this.labels, "text", { x: left + width / 2, y: top - 4 }, short(stacked ? stack[i] : height));
+      const whiskers = this.spec.marks.findIndex((other) => other.kind === "Band"); // numbers stand above them
+      const above = whiskers < 0 ? top : Math.min(top, this.y(this.rows[whiskers][1][i]));
+      make(this.labels, "text", { x: left + width / 2, y: above - 4 }, short(stacked ? stack[i] : height));
     });
   }
 
@@ -337,8 +350,9 @@ class ExplorerView {
       if (slider.name in values) this.state[i] = Math.max(0, Math.min(slider.texts.length - 1, values[slider.name]));
       const text = slider.texts[this.state[i]], input = this.inputs[i];
       if (+input.value !== this.state[i]) input.value = this.state[i];
+      if (!input.nextElementSibling) return; // a <select> says its own value
       input.setAttribute("aria-valuetext", text);
-      if (input.nextElementSibling) input.nextElementSibling.textContent = text;
+      input.nextElementSibling.textContent = text;
     });
     for (const panel of this.panels) if (panel.y) panel.update();
     const sentences = this.el.querySelectorAll(".lx-readout p");

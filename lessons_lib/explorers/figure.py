@@ -14,12 +14,20 @@ NOTEBOOK_WIDTH = 864.0  # CSS pixels that an output has in JupyterLab on a small
 PLOT_HEIGHT = 236.0  # of the axes with their labels
 
 
+LINE = 15  # height of a further line of an axis label
+
+
+def _x_label(panel: Panel, width: float) -> str:
+    """The x axis's label, broken to fit under axes in a panel of this width."""
+    return plots.wrapped(panel.x.label, width - 60)
+
+
 class PanelDrawing:
     """One panel on its axes. `artists` change with the sliders, everything else is background."""
 
-    def __init__(self, axes, panel: Panel, values):
+    def __init__(self, axes, panel: Panel, values, x_label: str):
         self.axes, self.panel = axes, panel
-        axes.set(xlabel=panel.x.label, ylabel=panel.y.label, xlim=panel.x.limits)
+        axes.set(xlabel=x_label, ylabel=panel.y.label, xlim=panel.x.limits)
         if panel.x.categories:
             axes.set_xticks(range(len(panel.x.categories)), panel.x.categories)
             axes.grid(axis="x", visible=False)
@@ -125,6 +133,10 @@ class PanelDrawing:
         for texts, row in zip(self.texts, heights, strict=True):
             for text, height in zip(texts, row, strict=True):
                 text.set(text=short(height, digits=2), y=max(height, 0))
+        for mark, rows in zip(self.panel.marks, values, strict=True):
+            if isinstance(mark, Band) and self.texts:  # numbers stand above whiskers
+                for text, high in zip(self.texts[-1], rows[1], strict=True):
+                    text.set_y(max(text.get_position()[1], high))
 
 
 def short(value: float, digits: int = 3) -> str:
@@ -141,9 +153,11 @@ def short(value: float, digits: int = 3) -> str:
 
 def panel_svg(panel: Panel, values) -> str:
     """The page's picture of one panel before any script runs; its title stands beside it in the page."""
-    figure, (axes,) = plots.new_figure(plots.PANEL_WIDTH, plots.PANEL_HEIGHT)
-    plots.set_margins(figure)
-    for artist in PanelDrawing(axes, panel, values).moving():
+    x_label = _x_label(panel, plots.PANEL_WIDTH)
+    more = LINE * x_label.count("\n")
+    figure, (axes,) = plots.new_figure(plots.PANEL_WIDTH, plots.PANEL_HEIGHT + more)
+    plots.set_margins(figure, bottom=46 + more)
+    for artist in PanelDrawing(axes, panel, values, x_label).moving():
         artist.set_animated(False)
     return plots.svg(figure)
 
@@ -156,13 +170,16 @@ class ExplorerDrawing:
         room = max(280.0, min(plots.PANEL_WIDTH, NOTEBOOK_WIDTH / count))
         titles = [plots.wrapped(panel.title, room - 60) for panel in explorer.panels]
         top = 12 + 17 * max(title.count("\n") + 1 for title in titles)
+        x_labels = [_x_label(panel, room) for panel in explorer.panels]
+        self.below = 46 + LINE * max(label.count("\n") for label in x_labels)
         legend = 6 + 18 * max((len(panel.marks) + 1) // 2 for panel in explorer.panels)
-        self.width, self.height = room * count, PLOT_HEIGHT + top + legend
+        self.width, self.height = room * count, PLOT_HEIGHT + top + self.below - 46 + legend
         self.figure, axes = plots.new_figure(self.width, self.height, columns=count)
-        plots.set_margins(self.figure, top=top, bottom=46 + legend, left=56)
+        plots.set_margins(self.figure, top=top, bottom=self.below + legend, left=56)
         self.figure.set_dpi(72 * scale)
         values = explorer.evaluate(**state)
-        self.panels = [PanelDrawing(ax, p, v) for ax, p, v in zip(axes, explorer.panels, values, strict=True)]
+        parts = zip(axes, explorer.panels, values, x_labels, strict=True)
+        self.panels = [PanelDrawing(*part) for part in parts]
         for drawing, title in zip(self.panels, titles, strict=True):
             drawing.axes.set_title(title, color=plots.INK, loc="left")
             self._legend(drawing)
@@ -171,7 +188,7 @@ class ExplorerDrawing:
     def _legend(self, drawing: PanelDrawing) -> None:
         if len(drawing.panel.marks) < 2:
             return
-        below = -44 / drawing.axes.bbox.height * self.figure.dpi / 72  # under the label of the x axis
+        below = -(self.below - 2) / drawing.axes.bbox.height * self.figure.dpi / 72  # under the label of the x axis
         legend = drawing.axes.legend(
             loc="upper left", bbox_to_anchor=(-0.14, below), ncols=2, frameon=False, fontsize=12,
             handlelength=2.4, columnspacing=0.9, handletextpad=0.5, labelcolor=plots.INK, borderpad=0,

@@ -12,11 +12,18 @@ from html import escape
 
 from lessons_lib import plots
 from lessons_lib.errors import UserError
-from lessons_lib.explorers.core import Axis, Bars, Explorer, Panel, Slider
+from lessons_lib.explorers.core import Axis, Band, Bars, Explorer, Panel, Point, Slider
 from lessons_lib.explorers.figure import panel_svg, short
 from lessons_lib.explorers.pack import pack
 from lessons_lib.explorers.trl import configs
 
+_HATCHES = {  # a bar's hatch in the legend; `patterns` of lessons.mjs draws the same in the bars
+    "ipo": "M1 11L11 1M10 11L20 1M19 11L29 1",
+    "kto": "M4 4h1M11 8h1M18 4h1M25 8h1",
+    "orpo": "M1 11L11 1M10 11L20 1M19 11L29 1M1 1L11 11M10 1L20 11M19 1L29 11",
+    "simpo": "M0 6H30",
+    "neutral": "M1 1L11 11M10 1L20 11M19 1L29 11",
+}
 LIMIT = 150 * 1024  # bytes of one explorer in the page
 
 
@@ -132,7 +139,7 @@ def _presets(explorer: Explorer) -> str:
 
 
 def _panel_markup(panel: Panel, values) -> str:
-    legend = "".join(_legend_entry(panel, mark, rows) for mark, rows in zip(panel.marks, values, strict=True))
+    legend = "".join(_legend_entry(panel, mark) for mark in panel.marks)
     alt = escape(_alt(panel, values), quote=True)
     return (
         f'<figure class="lx-panel"><figcaption>{escape(panel.title)}</figcaption>'
@@ -141,14 +148,28 @@ def _panel_markup(panel: Panel, values) -> str:
     )
 
 
-def _legend_entry(panel: Panel, mark, rows) -> str:
-    look = plots.style(mark.style)
-    dash = f' stroke-dasharray="{" ".join(map(str, look.dash))}"' if look.dash and not isinstance(mark, Bars) else ""
-    thick = 10 if isinstance(mark, Bars) else 2.5
+def _legend_entry(panel: Panel, mark) -> str:
     return (
-        f'<li><svg width="30" height="12" aria-hidden="true"><path d="M0 6H30" stroke-width="{thick}"{dash} '
-        f'style="stroke:var(--lx-{look.key})"/></svg> {escape(mark.label)} <span class="lx-value"></span></li>'
+        f'<li><svg width="30" height="12" aria-hidden="true">{_swatch(panel, mark)}</svg> '
+        f'{escape(mark.label)} <span class="lx-value"></span></li>'
     )
+
+
+def _swatch(panel: Panel, mark) -> str:
+    """What a mark looks like, 30 × 12 px."""
+    look = plots.style(mark.style)
+    paint = f'style="stroke:var(--lx-{look.key})"'
+    if isinstance(mark, Bars):
+        hatch = f'<path class="lx-hatch" d="{_HATCHES[look.key]}"/>' if look.key in _HATCHES else ""
+        return f'<path d="M0 6H30" stroke-width="10" {paint}/>{hatch}'
+    if isinstance(mark, Band) and panel.x.categories:
+        return '<path class="lx-whisker" d="M11 1h8m-4 0V11m-4 0h8"/>'
+    if isinstance(mark, Band):
+        return f'<path d="M0 6H30" stroke-width="10" stroke-opacity="0.3" {paint}/>'
+    if isinstance(mark, Point):
+        return f'<circle cx="15" cy="6" r="5" style="fill:var(--lx-{look.key})"/>'
+    dash = f' stroke-dasharray="{" ".join(map(str, look.dash))}"' if look.dash else ""
+    return f'<path d="M0 6H30" stroke-width="2.5"{dash} {paint}/>'
 
 
 def _alt(panel: Panel, values) -> str:
