@@ -190,7 +190,7 @@ def test_a_lessons_notebook_carries_the_outlines_title():
             if lesson.number in files:
                 cells = json.loads(files[lesson.number].read_text(encoding="utf-8"))["cells"]
                 heading = "".join(cells[0]["source"]).partition("\n")[0]
-                assert re.sub(r"^# (Lesson )?(\d+[.:·]? *)?", "", heading) == lesson.title
+                assert re.sub(r"^# (Lesson )?(\d+ *[.:·]? *)?", "", heading) == lesson.title
 
 
 def test_outline_has_four_phases_fourteen_lessons_and_finds_published_ones():

@@ -6,6 +6,7 @@
 - `static_math`: TeX to SVG while building, through MathJax in Node
 - `glossary`: the first mention of a glossary term on a page gets its definition on hover
 - `python_cell`: code that a reader edits and runs in the page
+- `notebook_links`: links to what is a notebook but no page
 - `card`: the picture that a link to the site shows elsewhere
 - `methods_tables`: the comparison page's tables, from `lessons_lib.methods`
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from course import card, glossary, methods_tables, outline, pages, python_cell, static_math
+from course import card, glossary, methods_tables, notebook_links, outline, pages, python_cell, static_math
 
 
 def setup(app):
@@ -23,6 +24,6 @@ def setup(app):
     app.add_config_value("course_repository", "", "html")
     app.add_config_value("comments_config", {}, "")  # Jupyter Book sets it for an extension that we leave out
     app.add_html_theme("course", str(Path(__file__).parent / "theme"))
-    for module in (card, outline, glossary, methods_tables, pages, python_cell, static_math):
+    for module in (card, outline, glossary, methods_tables, notebook_links, pages, python_cell, static_math):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": False}
