@@ -12,10 +12,10 @@ import numpy as np
 from table import Row, print_rows
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from browser import browser, jupyterlab, key_times, run_notebook, served  # noqa: E402
+from browser import browser, jupyterlab, key_times, run_notebook, served
 
-from lessons_lib.explorers import page as static  # noqa: E402
-from lessons_lib.explorers.lesson05 import ipo_stops  # noqa: E402
+from lessons_lib.explorers import page as static
+from lessons_lib.explorers.lesson05 import ipo_stops
 
 CELL = "from lessons_lib.explorers.lesson05 import ipo_stops\nipo_stops()"
 
