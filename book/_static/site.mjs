@@ -70,6 +70,42 @@ function definitions(terms) {
   addEventListener("keydown", (event) => event.key === "Escape" && hide());
 }
 
+/** Neighbouring `<details class="depth">` become tabs: arrow keys move between them, one is open. */
+function tabs(group) {
+  const list = Object.assign(document.createElement("div"), { className: "depth-tabs" });
+  list.setAttribute("role", "tablist");
+  list.setAttribute("aria-label", "Reading depth");
+  const buttons = group.map((details, index) => {
+    const panel = Object.assign(document.createElement("div"), { className: "depth-panel", id: `depth-${index}` });
+    const summary = details.querySelector("summary");
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: summary.textContent });
+    button.setAttribute("role", "tab");
+    button.setAttribute("aria-controls", panel.id);
+    panel.setAttribute("role", "tabpanel");
+    panel.setAttribute("aria-label", summary.textContent);
+    summary.remove();
+    panel.append(...details.childNodes);
+    details.replaceWith(panel);
+    list.append(button);
+    return { button, panel };
+  });
+  const open = (index) => buttons.forEach(({ button, panel }, other) => {
+    button.setAttribute("aria-selected", String(other === index));
+    button.tabIndex = other === index ? 0 : -1;
+    panel.hidden = other !== index;
+  });
+  list.addEventListener("click", ({ target }) => target.getAttribute("role") === "tab" && open(buttons.findIndex(({ button }) => button === target)));
+  list.addEventListener("keydown", ({ key, target }) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
+    if (!step) return;
+    const next = (buttons.findIndex(({ button }) => button === target) + step + buttons.length) % buttons.length;
+    open(next);
+    buttons[next].button.focus();
+  });
+  buttons[0].panel.before(list);
+  open(0);
+}
+
 function copyButton(block) {
   const button = Object.assign(document.createElement("button"), { type: "button", className: "copy", textContent: "Copy" });
   button.addEventListener("click", async () => {
@@ -90,5 +126,7 @@ for (const button of all("[data-mark]")) button.addEventListener("click", toggle
 showProgress();
 const terms = all("a.term");
 if (terms.length) definitions(terms);
+const depths = all("details.depth");
+if (depths.length) tabs(depths);
 if (navigator.clipboard) all(".cell_input .highlight, article > section div[class*=highlight-] > .highlight").forEach(copyButton);
 all("pre, .math-block, .table-box, .cell_output .text_html").forEach(focusable);

@@ -21,6 +21,7 @@ from course import card, glossary, methods_tables, notebook_links, outline, page
 
 def setup(app):
     os.environ["LESSONS_STATIC"] = "1"  # the kernels inherit it: explorers and quizzes show their static face
+    os.environ["TQDM_DISABLE"] = "1"  # and a page shows no progress bar that stands still
     app.add_config_value("course_repository", "", "html")
     app.add_config_value("comments_config", {}, "")  # Jupyter Book sets it for an extension that we leave out
     app.add_html_theme("course", str(Path(__file__).parent / "theme"))

@@ -27,7 +27,7 @@ class NotebookLinks(SphinxTransform):
             if target == START:
                 link["reftarget"] = self.config.root_doc
             elif notebook.is_file():
-                text = nodes.literal("", link.astext(), classes=["xref", "download"])
+                text = nodes.inline("", link.astext(), classes=["xref", "download"])
                 path = f"/{notebook.relative_to(self.env.srcdir)}"
                 link.replace_self(addnodes.download_reference("", "", text, reftarget=path, refdoc=self.env.docname))
 

@@ -95,9 +95,10 @@ def _add_context(app, pagename, templatename, context, doctree):
         author=app.config.author,
         asset=_asset(app, context["pathto"]),
     )
-    body = context.get("body", "")
+    body = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')  # as ARIA 1.2 has it
     if PLAN in body:
-        context["body"] = body.replace(PLAN, app.builder.templates.render("plan.html", context))
+        body = body.replace(PLAN, app.builder.templates.render("plan.html", context))
+    context["body"] = body
     context["styles"] = needed(STYLES, body)
     context["modules"] = needed(MODULES, body)
 
