@@ -27,8 +27,8 @@ function make(tag, properties) {
 
 class PythonCell {
   constructor(listing, number) {
-    this.listing = listing.querySelector(".highlight");
-    this.source = this.listing.querySelector("pre").textContent.trimEnd();
+    this.published = listing.querySelectorAll(".highlight, .cell_output"); // what the editor takes the place of
+    this.source = listing.querySelector("pre").textContent.trimEnd();
     const button = (text, className, onClick) => {
       const one = make("button", { type: "button", className, textContent: text, onclick: onClick });
       return this.bar.appendChild(one);
@@ -63,7 +63,7 @@ class PythonCell {
     this.end.hidden = state !== "running";
     this.go.disabled = state === "running";
     this.editor.hidden = closed;
-    this.listing.hidden = !closed;
+    for (const part of this.published) part.hidden = !closed;
   }
 
   edit() {
