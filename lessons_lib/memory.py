@@ -178,7 +178,7 @@ def estimate(setting: Setting) -> Estimate:
         >>> from lessons_lib.architecture import read_architecture
         >>> gpt2 = read_architecture({"model_type": "gpt2"})
         >>> round(estimate(Setting(gpt2, "dpo", length=512, precision="float32")).peak_bytes / GIB, 1)
-        3.7
+        3.6
     """
     step = _Step(setting)
     alive = Components(
