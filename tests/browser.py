@@ -61,6 +61,13 @@ def jupyterlab(folder: Path, *cells: str) -> Iterator[str]:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, folder / "lesson.ipynb")
+    with lab_server(folder) as address:
+        yield f"{address}/lab/tree/lesson.ipynb?reset"
+
+
+@contextmanager
+def lab_server(folder: Path) -> Iterator[str]:
+    """The address of a JupyterLab of its own, rooted in `folder`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -75,7 +82,7 @@ def jupyterlab(folder: Path, *cells: str) -> Iterator[str]:
         )
         try:
             _wait_for(f"http://127.0.0.1:{port}/api", server, folder / "server.log")
-            yield f"http://127.0.0.1:{port}/lab/tree/lesson.ipynb?reset"
+            yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
             server.wait(20)
@@ -96,7 +103,7 @@ def run_notebook(page, address: str, cells: int) -> None:
     page.goto(address)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
     page.wait_for_selector("text=Python 3 (ipykernel) | Idle", timeout=90_000)
-    page.locator(".jp-Notebook .jp-InputArea-editor").first.click()
+    page.locator(".jp-Notebook .jp-Cell").first.click(position={"x": 5, "y": 5})
     for _ in range(cells):
         page.keyboard.press("Shift+Enter")
 
