@@ -318,6 +318,45 @@ def bars_plot(values: Mapping[str, object], *, title: str, y_label: str, alt: st
     return _finish(figure, title, alt)
 
 
+def labelled_bars_plot(
+    bars: Sequence[tuple[str, float, str]],
+    *,
+    title: str,
+    x_label: str,
+    alt: str,
+    ends: Mapping[str, tuple[float, float]] | None = None,
+    percent: bool = False,
+) -> Picture:
+    """Lying bars from zero, for names too long to stand under a bar: each name above its bar, its value behind it.
+
+    Args:
+        bars: (name, value, value as text), from top to bottom.
+        ends: of the intervals, by name, where there are any.
+        title: the finding, as a sentence. `x_label`: with its unit. `alt`: for those who cannot see it.
+        percent: values are shares; the axis shows 0 to 100 %.
+    """
+    figure, (ax,) = new_figure(PANEL_WIDTH + 40, 60 + 44 * len(bars))
+    look = style(0)
+    for index, (name, value, text) in enumerate(bars):
+        ax.barh(index, value, height=0.42, color=look.colour, alpha=0.85, lw=0)
+        edge = value
+        if name in (ends or {}):
+            low, edge = ends[name]
+            ax.errorbar(value, index, xerr=[[value - low], [edge - value]], color=INK, capsize=4, lw=1.5)
+        ax.annotate(name, (0, index), (0, 10), textcoords="offset points", va="bottom", fontsize=12, color=INK)
+        ax.annotate(text, (edge, index), (5, 0), textcoords="offset points", va="center", fontsize=12, color=INK)
+    ax.set_ylim(len(bars) - 0.6, -0.8)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.set_xlim(0, 1.1 if percent else 1.35 * max(value for _, value, _ in bars))
+    if percent:
+        ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+    ax.set_xlabel(x_label)
+    picture = _finish(figure, title, alt)
+    figure.subplots_adjust(left=20 / (PANEL_WIDTH + 40))  # no numbers stand beside this axis
+    return picture
+
+
 def small_multiples(
     panels: Mapping[str, object],
     draw: Callable[[Axes, object], None],

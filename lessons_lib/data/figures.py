@@ -49,7 +49,9 @@ class Measure:
     def show(self, number: float | None = None) -> str:
         """The value (or a `number` of the same unit) as a table prints it."""
         number = self.value if number is None else number
-        return {"count": "{:,.0f}", "share": "{:.1%}", "words": "{:,.1f} words"}.get(self.unit, "{:.2f}").format(number)
+        if self.unit == "share":
+            return f"{100 * number:.1f} %"
+        return {"count": "{:,.0f}", "words": "{:,.1f} words"}.get(self.unit, "{:.2f}").format(number)
 
     def interval(self) -> str:
         return "" if self.low is None else f"{self.show(self.low)} to {self.show(self.high)}"
@@ -74,28 +76,29 @@ def finding(name: str, measures: Sequence[Measure]) -> tuple[str, list[Measure]]
     """The sentence that titles the dataset's picture, and the figures drawn in it."""
     by_key = {m.key: m for m in measures}
     sentence, keys = _FINDINGS[name]
-    return sentence.format(**{key: m.value for key, m in by_key.items()}), [by_key[key] for key in keys]
+    rounded = {m.key: f"{100 * m.value:.0f} %" if m.unit == "share" else f"{m.value:.0f}" for m in measures}
+    return sentence.format(**rounded), [by_key[key] for key in keys]
 
 
 _FINDINGS = {
     "tulu1_human_eval": (
-        "Two raters agree on {agree:.0%} of what they both judged; a third of all ratings are ties",
+        "Two raters agree on {agree} of what they both judged; a third of all ratings are ties",
         ["ties", "slightly", "agree", "agree_decisive", "longer"],
     ),
     "feedbackqa_cdc": (
-        "Half of the ratings are up, and two raters of one passage agree {agree:.0%} of the time",
+        "Half of the ratings are up, and two raters of one passage agree {agree} of the time",
         ["up", "agree", "agree_rows", "both_labels_share"],
     ),
     "qlora_gpt4_vicuna": (
-        "GPT-4 prefers the answer that stands first in {first_wins:.0%} of its verdicts",
+        "GPT-4 prefers the answer that stands first in {first_wins} of its verdicts",
         ["first_wins", "same_verdict", "opposite", "longer", "longer_all"],
     ),
     "pandalm_testset": (
-        "Three people agree on {unanimous:.0%} of the rows that the authors kept",
+        "Three people agree on {unanimous} of the rows that the authors kept",
         ["unanimous", "agree_decisive", "ties", "longer"],
     ),
     "self_instruct_demos": (
-        "The base model runs on: {words_davinci:.0f} words where people wrote {words_people:.0f}",
+        "The base model runs on: {words_davinci} words where people wrote {words_people}",
         ["words_people", "words_finetuned", "words_davinci"],
     ),
 }
@@ -204,9 +207,9 @@ def _tulu1(records: Records) -> list[Measure]:
         ),
         _count("identical", "identical completions", len(identical), "same characters"),
         _count("identical_ties", "of them ties", sum(r.preference == 0 for r in identical)),
-        _count("same_letters", "identical but for upper case", len(same_letters), "the identical ones among them"),
+        _count("same_letters", "identical but for letter case", len(same_letters), "the identical ones among them"),
         _count("same_letters_decisive", "of them decisive", sum(r.preference != 0 for r in same_letters),
-               "upper case was what its prompt asked for"),
+               "the case of letters was what its prompt asked about"),
         _count("swapped", "comparisons shown both ways round", _shown_both_ways(by_comparison.values()),
                "some of its raters saw model a first, some model b"),
     ]  # fmt: skip
@@ -339,7 +342,7 @@ def _self_instruct(records: Records) -> list[Measure]:
         _count("equal_finetuned", "demonstrations equal to the fine-tune's output",
                sum(r.demonstration.strip() == r.finetuned for r in records), "but for white space at the ends"),
         _count("equal_davinci_start", "demonstrations equal to davinci's start",
-               sum(r.demonstration.strip() == r.davinci_start for r in records), "the output up to its first blank line"),
+               sum(r.demonstration.strip() == r.davinci_start for r in records), "up to its first blank line"),
         _count("empty", "empty outputs", sum(not r.finetuned or not r.davinci for r in records)),
     ]  # fmt: skip
 

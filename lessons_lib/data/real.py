@@ -123,8 +123,10 @@ def _downloaded(wanted: Dataset, progress: bool) -> dict[str, Path]:
         urls={file.path: f"{HOST}/{wanted.repository}/{wanted.commit}/{quote(file.path)}" for file in wanted.files},
         retry_if_failed=1,
     )
+    missing = sum(file.bytes for file in wanted.files if not (files.abspath / file.path).exists())
     paths = {}
-    with tqdm(total=wanted.bytes, unit="B", unit_scale=True, desc=wanted.name, disable=not progress) as bar:
+    hidden = not (progress and missing)
+    with tqdm(total=wanted.bytes, unit="B", unit_scale=True, desc=wanted.name, disable=hidden, leave=False) as bar:
         for file in wanted.files:
             paths[file.path] = _one(files, file, wanted)
             bar.update(file.bytes)
@@ -132,11 +134,15 @@ def _downloaded(wanted: Dataset, progress: bool) -> dict[str, Path]:
 
 
 def _one(files, file: File, wanted: Dataset) -> Path:
+    import requests
+
     try:
         return Path(files.fetch(file.path))
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong SHA-256 is a ValueError
+        cut_off = isinstance(error, (requests.ConnectionError, requests.Timeout))
+        found = f"no connection to {HOST}" if cut_off else str(error)
         raise UserError(
-            f"{wanted.name}: expected {files.get_url(file.path)} with SHA-256 {file.sha256[:12]}…, found: {error}. "
+            f"{wanted.name}: expected {files.get_url(file.path)} with SHA-256 {file.sha256[:12]}…, found {found}. "
             f"Connect and try again, or set LESSONS_DATA_DIR to a folder that holds {wanted.name}/{file.path} and "
             f"its neighbours. Without the files `python -m lessons_lib data describe {wanted.name}` prints the "
             f"committed figures, and lessons_lib.data.twins writes look-alikes to work with"

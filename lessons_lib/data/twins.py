@@ -28,7 +28,7 @@ TASKS = (
 )
 QUESTIONS = ("Why do leaves change their colour?", "How does a lock on a canal work?", "What makes a good question?")
 ITEMS = 40  # rows, or questions with several rows each, in one twin
-WORDS = "a the one some then because often water light door sum word small plain north early keep turn ask find".split()
+WORDS = ("a", "the", "some", "then", "because", "often", "water", "light", "door", "sum", "plain", "north", "early")
 
 
 def write(name: str, folder: str | Path, *, seed: int = 0) -> Path:
@@ -81,50 +81,52 @@ def _text(rng: random.Random, length: float) -> str:
     return " ".join(rng.choices(WORDS, k=max(2, round(rng.gauss(length, length / 3))))).capitalize() + "."
 
 
-def _pick(rng: random.Random, **weights: float) -> str:
-    return rng.choices(list(weights), list(weights.values()))[0]
-
-
 # One writer a dataset; the share of each thing is near the original's, no more ---------------------------------
 
 
 def _tulu1(files: _Files, rng: random.Random) -> None:
     import openpyxl
 
-    header = (
-        "id instance_index instance_id prompt model_a model_b completion_a completion_b completion_a_is_acceptable "
-        "completion_b_is_acceptable preference instance_quality comment evaluator timestamp"
-    ).split()
-    tasks = [("user_oriented_task", f"{task}\n\n{given}\n") for task, given in TASKS]
-    tasks += [("vicuna", question) for question in QUESTIONS]
+    rows = [row for index in range(ITEMS) for row in _compared(rng, index)]
     book = openpyxl.Workbook()
-    book.active.append(header)
-    for index in range(ITEMS):
-        kind, prompt = tasks[index % len(tasks)]
-        sides = [("left_7B", _text(rng, 30)), ("right_7B", _text(rng, 40))]
-        if index % 20 == 1:
-            sides[1] = ("right_7B", sides[0][1])
-        if index % 20 == 2:
-            sides[0] = ("left_7B", "\u200b")
-        better = rng.choice("ab")
-        for rater in rng.sample(("ann", "bo", "cy"), 2 if index % 4 == 0 else 1):
-            level = _pick(rng, better=0.3, slightly=0.37, tie=0.33)
-            side = better if rng.random() > 0.18 else "ab"[better == "a"]
-            swapped = rng.random() < 0.5  # each rater sees the two sides in an order of her own
-            shown = sides[::-1] if swapped else sides
-            side = "ab"[side == "a"] if swapped else side
-            words = {"better": f"{side}-is-better", "slightly": f"{side}-is-slightly-better", "tie": "tie"}
-            votes = [_pick(rng, yes=0.79, no=0.21) for _ in "ab"]
-            cells = [float(index), float(index), f"{kind}_{index % len(tasks)}", prompt, shown[0][0], shown[1][0]]
-            book.active.append([*cells, shown[0][1], shown[1][1], *votes, words[level], None, None, rater, "2023"])
-    book.active.cell(book.active.max_row + 5, len(header) + 1, " ").value = None
-    book.active.append([None] * (len(header) - 1) + [""])
+    for cells in (rows[0], *(row.values() for row in rows)):
+        book.active.append(list(cells))
+    book.active.cell(book.active.max_row + 6, len(rows[0]), "")  # blank rows below, as in the original
     book.save(files.path(real.DATASETS["tulu1_human_eval"].files[0].path))
+
+
+def _compared(rng: random.Random, index: int) -> Iterable[dict]:
+    """The rows of one comparison: one rater, or two who see the sides in orders of their own."""
+    prompts = [f"{task}\n\n{given}\n" for task, given in TASKS] + list(QUESTIONS)
+    place = index % len(prompts)
+    sides = [("left_7B", _text(rng, 30)), ("right_7B", _text(rng, 40))]
+    if index % 20 == 1:
+        sides[1] = ("right_7B", sides[0][1])
+    if index % 20 == 2:
+        sides[0] = ("left_7B", "\u200b")
+    better = rng.choice(sides)
+    for rater in rng.sample(("ann", "bo", "cy"), 2 if index % 4 == 0 else 1):
+        rng.shuffle(sides)
+        side = "ab"[(sides[1] is better) != (rng.random() < 0.18)]
+        level = rng.choices(("tie", f"{side}-is-slightly-better", f"{side}-is-better"), (0.33, 0.37, 0.3))[0]
+        yield {
+            "id": float(index),
+            "instance_index": float(index),
+            "instance_id": f"{'user_oriented_task' if place < len(TASKS) else 'vicuna'}_{place}",
+            "prompt": prompts[place],
+            **{f"model_{letter}": model for letter, (model, _) in zip("ab", sides, strict=True)},
+            **{f"completion_{letter}": text for letter, (_, text) in zip("ab", sides, strict=True)},
+            **{f"completion_{letter}_is_acceptable": rng.choices(("yes", "no"), (0.79, 0.21))[0] for letter in "ab"},
+            "preference": level,
+            **dict.fromkeys(("instance_quality", "comment")),
+            "evaluator": rater,
+            "timestamp": "2023-05-19",
+        }
 
 
 def _feedbackqa(files: _Files, rng: random.Random) -> None:
     for file, raters in (("valid", 2), ("test", 3)):
-        rows = [_passage(rng, f"{QUESTIONS[n % 3][:-1]} in {file} {n // 3}?", n, raters) for n in range(ITEMS)]
+        rows = [_passage(rng, f"{QUESTIONS[n // 3 % 3][:-1]} in {file} {n // 3}?", n, raters) for n in range(ITEMS)]
         files.json(f"experiments/feedbackQA_data/CDC/feedback_{file}.json", rows)
 
 
@@ -158,7 +160,7 @@ def _qlora(files: _Files, rng: random.Random) -> None:
 def _generation(rng: random.Random, number: int, question: str, guanaco: bool, length: float) -> dict:
     answer = _text(rng, length)
     if not guanaco:
-        return {"question_id": number, "text": answer, "answer_id": str(number), "model_id": "twin", "metadata": {}}
+        return {"question_id": number, "text": answer, "answer_id": str(number), "model_id": "twin"}
     rest = {0: "", 1: "### Human: And then?### Assistant: Nothing.", 2: f" {RUN_ON} assistant."}[number % 3]
     truncated = answer if number % 3 == 1 else answer + rest
     return {"question_id": number, "text": question, "generation": answer + rest, "generation_truncated": truncated}
@@ -167,7 +169,7 @@ def _generation(rng: random.Random, number: int, question: str, guanaco: bool, l
 def _score(rng: random.Random, second_is_best: bool) -> int:
     if second_is_best and rng.random() < 0.5:
         return 2
-    return int(_pick(rng, **{"1": 0.55, "2": 0.3, "3": 0.13, "-1": 0.02}))
+    return rng.choices((1, 2, 3, -1), (0.55, 0.3, 0.13, 0.02))[0]
 
 
 def _pandalm(files: _Files, rng: random.Random) -> None:
@@ -179,6 +181,7 @@ def _pandalm(files: _Files, rng: random.Random) -> None:
         votes = [best if rng.random() > 0.03 else rng.choice((0, 1, 2)) for _ in range(3)]
         rows.append(_voted(number, task, given, responses, votes))
     rows[1]["response1"], rows[2]["response2"], rows[3]["instruction"] = True, "", " "
+    rows[4] |= dict.fromkeys(("annotator1", "annotator2", "annotator3"), 1)
     rows.append({**rows[4], "idx": ITEMS, "cmp_key": "left-7b_third-7b"})  # another model gave the same answer
     files.json("data/testset-v1.json", rows)
 

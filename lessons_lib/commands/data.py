@@ -1,0 +1,170 @@
+"""``python -m lessons_lib data list | fetch | describe | check | profile-real``: preference data, real and your own."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import platform
+from pathlib import Path
+
+HELP = "look at the real datasets, fetch them, or check a preference file of your own"
+EXAMPLE = "python -m lessons_lib data describe tulu1_human_eval"
+PROFILES = Path(__file__).parents[1] / "data" / "profiles"
+SHOWN = 20  # refused rows that `check` prints
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="the five real datasets: what they are, licence, size, source")
+    fetch = actions.add_parser("fetch", help="download a dataset's files, or all five, and check them")
+    fetch.add_argument("name", nargs="?", help="of a dataset (default: all)")
+    describe = actions.add_parser("describe", help="a dataset's figures with their definitions, and a picture")
+    describe.add_argument("name", help="of a dataset")
+    describe.add_argument("--picture", type=Path, help="PNG or SVG to write (default: runs/NAME.png)")
+    check = actions.add_parser("check", help="check a preference file; exit code 2 if any row is refused")
+    check.add_argument("source", help="a .jsonl, .json, .csv, .tsv or .parquet file, or a Hub id")
+    check.add_argument("--shape", choices=["paired", "unpaired"], help="default: the shape of the first sound row")
+    check.add_argument("--schema", help="a well-known schema that the rows have, such as hh-rlhf")
+    check.add_argument("--columns", nargs="+", default=[], metavar="OURS=YOURS", help="as in prompt=question")
+    check.add_argument("--apart-from", metavar="FILE", help="another split: refuse prompts that occur in it too")
+    profile = actions.add_parser("profile-real", help="compute the committed figures from the original files")
+    profile.add_argument("--out", type=Path, default=PROFILES, help="folder to write to (default: the library's)")
+
+
+def run(arguments: argparse.Namespace) -> int | None:
+    return _ACTIONS[arguments.action](arguments)
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    from rich.table import Table
+
+    from lessons_lib.data import real
+
+    table = Table("name", "what it is", "MB", "licence", "source", show_lines=True)
+    for entry in real.DATASETS.values():
+        source = f"github.com/{entry.repository}\nat {entry.commit[:10]}"
+        megabytes = f"{entry.bytes / 1e6:.1f}"
+        table.add_row(
+            entry.name, f"{entry.title}. {entry.about}", megabytes, entry.licence, f"{source}\n{entry.citation}"
+        )
+    _print(table)
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    from lessons_lib.data import real
+
+    for name in [arguments.name] if arguments.name else real.DATASETS:
+        paths = real.fetch(name)
+        print(f"{name}: {len(paths)} files, SHA-256 as pinned. Licence: {real.DATASETS[name].licence}")
+
+
+def _describe(arguments: argparse.Namespace) -> None:
+    from rich.table import Table
+
+    from lessons_lib.data import figures, real
+    from lessons_lib.errors import UserError
+
+    entry = real.dataset(arguments.name)
+    try:
+        measures = figures.measure(entry.name, real.load(entry.name))
+        origin = "computed now from the original files"
+    except UserError as error:
+        profile = figures.committed(entry.name)
+        measures = profile["measures"]
+        origin = f"committed with the project on {profile['date']}: the original files cannot be had\n({error})"
+    table = Table("figure", "value", "n", "95 %", "how it is counted")
+    for m in measures:
+        table.add_row(m.what, m.show(), "" if m.n is None else f"{m.n:,}", m.interval(), m.definition)
+    print(f"{entry.title}. {entry.about}\n{entry.citation}\nLicence: {entry.licence}")
+    print(f"github.com/{entry.repository} at {entry.commit}\nFigures {origin}\n")
+    _print(table)
+    path = arguments.picture or Path("runs") / f"{entry.name}.png"
+    _draw(entry.name, measures, path)
+    print(f"picture: {path}")
+
+
+def _draw(name: str, measures: list, path: Path) -> None:
+    from lessons_lib.data import figures
+    from lessons_lib.errors import UserError
+    from lessons_lib.plots import labelled_bars_plot
+
+    title, drawn = figures.finding(name, measures)
+    unit = drawn[0].unit
+    picture = labelled_bars_plot(
+        [(f"{m.what} (n = {m.n:,})", m.value, m.show()) for m in drawn],
+        ends={f"{m.what} (n = {m.n:,})": (m.low, m.high) for m in drawn if m.low is not None},
+        title=title,
+        x_label="share" if unit == "share" else f"mean number of {unit}",
+        alt=f"{title}. " + "; ".join(f"{m.what}: {m.show()}" for m in drawn) + ".",
+        percent=unit == "share",
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+    except OSError as error:
+        raise UserError(f"--picture: {path} cannot be written ({error.strerror}); name another place") from error
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from lessons_lib.data.readers import read
+    from lessons_lib.errors import UserError
+
+    pairs = [text.partition("=") for text in arguments.columns]
+    if bad := [text for text, pair in zip(arguments.columns, pairs, strict=True) if not (pair[0] and pair[2])]:
+        raise UserError(f"--columns: expected OURS=YOURS, as in prompt=question, found {bad[0]!r}")
+    other = read(arguments.apart_from, on_error="collect") if arguments.apart_from else None
+    rows = read(
+        arguments.source,
+        shape=arguments.shape,
+        schema=arguments.schema,
+        columns={ours: yours for ours, _, yours in pairs},
+        apart_from=other,
+        on_error="collect",
+    )
+    for _ in rows:
+        pass
+    for refusal in rows.refused[:SHOWN]:
+        print(refusal)
+    if rows.refused_count > SHOWN:
+        print(f"… and {rows.refused_count - SHOWN:,} more")
+    print(rows.summary())
+    return 2 if rows.refused_count else 0
+
+
+def _profile_real(arguments: argparse.Namespace) -> None:
+    from lessons_lib import __version__
+    from lessons_lib.data import figures, real
+
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for entry in real.DATASETS.values():
+        measures = figures.measure(entry.name, real.load(entry.name))
+        profile = {
+            "dataset": entry.name,
+            "repository": entry.repository,
+            "commit": entry.commit,
+            "command": "python -m lessons_lib data profile-real",
+            "date": datetime.date.today().isoformat(),
+            "versions": {"lessons_lib": __version__, "python": platform.python_version()},
+            "measures": [vars(m) for m in measures],
+        }
+        path = arguments.out / f"{entry.name}.json"
+        path.write_text(json.dumps(profile, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"{path}: {len(measures)} figures")
+
+
+def _print(table) -> None:
+    """A table with whole words, also where the output is a file."""
+    from rich.console import Console
+
+    console = Console()
+    (console if console.is_terminal else Console(width=140)).print(table)
+
+
+_ACTIONS = {
+    "list": _list,
+    "fetch": _fetch,
+    "describe": _describe,
+    "check": _check,
+    "profile-real": _profile_real,
+}
