@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
-from lessons_lib import textbook
+from lessons_lib import bandit, textbook
 from lessons_lib.explorers.core import Axis, Bars, Curve, Explorer, Panel, Readout, Slider, Target, log_steps
 
 ARMS = ("a", "b", "c")
+REFERENCE = (1 / 3, 1 / 3, 1 / 3)
 
 
 def dpo_loss(h: float, beta: float) -> float:
@@ -35,8 +34,7 @@ def target(tau: float) -> float:
 
 def ipo_arm(arm: str, tau: float) -> float:
     """IPO's optimum on three arms with a ≻ b ≻ c and a uniform reference: log-probs 1/(3τ) apart."""
-    weights = [math.exp(-step / (3 * tau)) for step in range(len(ARMS))]
-    return weights[ARMS.index(arm)] / sum(weights)
+    return bandit.ipo_optimum(bandit.TOTAL_ORDER, tau, REFERENCE)[ARMS.index(arm)]
 
 
 def dpo_arm(arm: str) -> float:
