@@ -17,6 +17,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from tqdm.auto import tqdm
 from transformers import (
+    AttentionInterface,
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -379,6 +380,23 @@ def pack(
         input_ids[row, :end] = torch.as_tensor([*prompt, *response])
         labels[row, len(prompt) : end] = input_ids[row, len(prompt) : end]
     return input_ids, labels
+
+
+@contextmanager
+def attention_by(function, model):
+    """Inside, `function` computes attention in the model's layers, and nobody makes a mask for it.
+
+    It takes the arguments of transformers' attention functions; what the model's call gets beyond its own
+    arguments, it gets too.
+    """
+    config = getattr(model, "module", model).config  # `accelerate` wraps the model where there are many processes
+    before = config._attn_implementation
+    AttentionInterface.register(function.__qualname__, function)
+    config._attn_implementation = function.__qualname__
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
 
 
 def _draw(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """How likely a causal language model finds responses: the bridge from token rows to what the losses take.
 
-`response_logps` scores one batch, with gradients. `score_rows` scores a whole data set once, without them,
+`response_logps` scores one batch, with gradients: by the plain path below, or by `packing` where it is
+known to be exact. `score_rows` scores a whole data set once, without them,
 and remembers the answer by content: the same rows under the same weights are not scored twice.
 """
 
@@ -17,6 +18,7 @@ from tqdm.auto import tqdm
 from lessons_lib.collation import TokenRows
 from lessons_lib.logps import sequence_logps
 from lessons_lib.models import pack
+from lessons_lib.packing import can_pack, packed_logps
 
 _memory: dict[str, dict[str, torch.Tensor]] = {}
 
@@ -32,13 +34,18 @@ def response_logps(model, rows: TokenRows, *, bf16: bool = False) -> dict[str, t
     Returns:
         Column name to (rows,), with gradients where they are enabled.
     """
+    logps = packed_logps(model, rows, bf16=bf16) if can_pack(model) else padded_logps(model, rows, bf16=bf16)
+    return dict(zip(rows.responses, logps.split(len(rows)), strict=True))
+
+
+def padded_logps(model, rows: TokenRows, *, bf16: bool = False) -> torch.Tensor:
+    """The plain path, for any causal model: one right-padded sequence a response, (columns · rows,)."""
     device = next(model.parameters()).device
     responses = [ids for column in rows.responses.values() for ids in column]
     input_ids, labels = pack(rows.prompts * len(rows.responses), responses)
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         logits = model(input_ids.to(device), use_cache=False).logits
-    logps = sequence_logps(logits, labels.to(device))
-    return dict(zip(rows.responses, logps.split(len(rows)), strict=True))
+    return sequence_logps(logits, labels.to(device))
 
 
 def score_rows(

@@ -53,7 +53,7 @@ class TrainConfig:
 
     batch_size: int = _within("[1, inf)", 16)  # rows a step, over all processes: pairs, or single responses for KTO
     rows_per_pass: int | None = _within("[1, inf)", None)  # of one forward pass; fewer need less memory. None: all
-    batch_order: str = _one_of(BATCH_ORDERS)  # "sorted": rows of like length share a batch, which saves padding
+    batch_order: str = _one_of(BATCH_ORDERS)  # "sorted": rows of like length share a batch; less padding
     epochs: int = _within("[1, inf)", 2)  # passes over the data; many passes over few pairs over-optimize
     max_steps: int | None = _within("[1, inf)", None)  # the run's length instead of `epochs`
     seed: int = _within("[0, inf)", 0)  # fixes the batches and new adapters

@@ -300,7 +300,7 @@ def _with_reference(
     logps = score_rows(
         model.to(accelerator.device).eval(),
         rows,
-        rows_per_pass=config.rows_per_pass or config.batch_size,
+        rows_per_pass=4 * (config.rows_per_pass or config.batch_size),  # without gradients they need no more memory
         bf16=config.bf16,
         accelerator=accelerator,
         cache_dir=config.reference_cache,

@@ -258,8 +258,8 @@ def test_the_reference_runs_once_for_a_whole_study():
     reference = tiny.model(seed=7)
     reference.register_forward_hook(lambda *_: calls.append(1))
     for method in ("dpo", "ipo"):
-        run(method, model=copy.deepcopy(model), reference=reference)
-    assert len(calls) == 3  # 24 rows, 8 a pass
+        run(method, dataclasses.replace(SHORT, rows_per_pass=2), model=copy.deepcopy(model), reference=reference)
+    assert len(calls) == 3  # 24 rows, four times 2 a pass
 
 
 def test_mismatched_pairs_are_mismatched(monkeypatch):

@@ -1,0 +1,126 @@
+"""The fast path behind `scoring.response_logps`: every token goes through the model once.
+
+The plain path gives each response a sequence of its own, so a prompt is computed twice, rows are padded to the
+longest, and logits are made where nobody reads them. Here the batch is one long row of tokens without padding,
+each prompt once:
+
+    prompt₀ chosen₀ rejected₀ prompt₁ chosen₁ rejected₁ …
+
+All that a transformer does to one token at a time (embedding, projections, feed-forward) runs on that row.
+Attention alone looks across tokens: there, `attend` lays the tokens out as the plain path's sequences, prompt
+with response, runs ordinary causal attention, and takes the results back. Position ids say where each token
+stands in its sequence, and logits are made only where a response token is predicted. So the answer is the plain
+path's, up to the rounding of sums in another order.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from lessons_lib.collation import TokenRows
+from lessons_lib.models import attention_by
+
+# Tested to give the plain path's log-probs and gradients. Others may mix tokens elsewhere than in attention.
+ARCHITECTURES = ("gpt2", "llama", "qwen2", "qwen3")
+
+
+class Packed(NamedTuple):
+    """A batch as one row of tokens, and where each token belongs.
+
+    Attributes:
+        input_ids: (1, tokens).
+        position_ids: (1, tokens), the place in the token's sequence, which starts with its prompt.
+        sequences: (responses, longest), each prompt with one response, as places in the row; padded on the right.
+        homes: (tokens,), where in the flattened `sequences` a token stands first.
+        predictors: (response tokens,), the place of the token before each response token, whose logits predict it.
+        targets: (response tokens,), its id.
+        owners: (response tokens,), its response, counted column by column.
+    """
+
+    input_ids: torch.Tensor
+    position_ids: torch.Tensor
+    sequences: torch.Tensor
+    homes: torch.Tensor
+    predictors: torch.Tensor
+    targets: torch.Tensor
+    owners: torch.Tensor
+
+
+def can_pack(model) -> bool:
+    """Whether the packed path is known to be exact: a tested architecture, whose tokens see all that came before."""
+    config = getattr(model, "module", model).config  # `accelerate` wraps the model where there are many processes
+    windows = any("sliding" in kind for kind in getattr(config, "layer_types", None) or ())
+    return config.model_type in ARCHITECTURES and not windows
+
+
+def packed_logps(model, rows: TokenRows, *, bf16: bool = False) -> torch.Tensor:
+    """Summed log-prob of every response, (columns · rows,), column by column; see `scoring.response_logps`."""
+    device = next(model.parameters()).device
+    packed = Packed(*(tensor.to(device) for tensor in pack(rows)))
+    read = torch.zeros_like(packed.input_ids, dtype=torch.bool)
+    read[0, packed.predictors] = True
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16), attention_by(attend, model):
+        logits = model(
+            packed.input_ids, position_ids=packed.position_ids, logits_to_keep=read, use_cache=False, packed=packed
+        ).logits  # (places read, vocabulary)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    place = (read[0].cumsum(dim=0) - 1)[packed.predictors]  # the responses to one prompt share their first place
+    token_logps = logits[place, packed.targets] - logits.logsumexp(dim=1)[place]
+    return token_logps.new_zeros(len(packed.sequences)).index_add(0, packed.owners, token_logps)
+
+
+def attend(module, query, key, value, attention_mask, *, packed: Packed, scaling: float | None = None, **_):
+    """Attention in the plain path's sequences, for tokens that lie in one row; called by transformers' layers.
+
+    Args:
+        query, key, value: (1, heads, tokens, size of a head); key and value can have fewer heads.
+        packed: the layout.
+        scaling: of the dot products.
+
+    Returns:
+        (1, tokens, heads, size of a head), and None for the attention weights.
+    """
+    longest = packed.sequences.shape[1]
+    places = packed.sequences.flatten()
+    query, key, value = (
+        tensor[0].transpose(0, 1).index_select(0, places).unflatten(0, (-1, longest)).transpose(1, 2)
+        for tensor in (query, key, value)
+    )  # (responses, heads, longest, size of a head)
+    seen = F.scaled_dot_product_attention(
+        query, key, value, is_causal=True, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
+    )
+    return seen.transpose(1, 2).flatten(0, 1).index_select(0, packed.homes).unsqueeze(0), None
+
+
+def pack(rows: TokenRows) -> Packed:
+    """Lay the rows out; see `Packed`."""
+    columns = list(rows.responses.values())
+    count, longest = (
+        len(rows),
+        max(len(prompt) + max(map(len, row)) for prompt, *row in zip(rows.prompts, *columns, strict=True)),
+    )
+    tokens, positions, homes, predictors, targets, owners = [], [], [], [], [], []
+    sequences = np.zeros((len(columns) * count, longest), dtype=np.int64)
+    for number, prompt in enumerate(rows.prompts):
+        start, length = len(tokens), len(prompt)
+        tokens += prompt
+        positions += range(length)
+        homes += range(number * longest, number * longest + length)
+        for column, responses in enumerate(columns):
+            response, owner, first = responses[number], column * count + number, len(tokens)
+            end = length + len(response)
+            sequences[owner, :length] = range(start, start + length)
+            sequences[owner, length:end] = range(first, first + len(response))
+            tokens += response
+            positions += range(length, end)
+            homes += range(owner * longest + length, owner * longest + end)
+            predictors += [start + length - 1, *range(first, first + len(response) - 1)]
+            targets += response
+            owners += itertools.repeat(owner, len(response))
+    lists = ([tokens], [positions], sequences, homes, predictors, targets, owners)
+    return Packed(*(torch.from_numpy(np.asarray(values)) for values in lists))
