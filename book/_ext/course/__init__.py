@@ -6,6 +6,7 @@
 - `static_math`: TeX to SVG while building, through MathJax in Node
 - `glossary`: the first mention of a glossary term on a page gets its definition on hover
 - `python_cell`: code that a reader edits and runs in the page
+- `dead_widgets`: outputs that need a kernel, such as progress bars, are left out
 - `notebook_links`: links to what is a notebook but no page
 - `card`: the picture that a link to the site shows elsewhere
 - `methods_tables`: the comparison page's tables, from `lessons_lib.methods`
@@ -16,15 +17,26 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from course import card, glossary, methods_tables, notebook_links, outline, pages, python_cell, static_math
+from course import (
+    card,
+    dead_widgets,
+    glossary,
+    methods_tables,
+    notebook_links,
+    outline,
+    pages,
+    python_cell,
+    static_math,
+)
+
+PARTS = (card, dead_widgets, outline, glossary, methods_tables, notebook_links, pages, python_cell, static_math)
 
 
 def setup(app):
     os.environ["LESSONS_STATIC"] = "1"  # the kernels inherit it: explorers and quizzes show their static face
-    os.environ["TQDM_DISABLE"] = "1"  # and a page shows no progress bar that stands still
     app.add_config_value("course_repository", "", "html")
     app.add_config_value("comments_config", {}, "")  # Jupyter Book sets it for an extension that we leave out
     app.add_html_theme("course", str(Path(__file__).parent / "theme"))
-    for module in (card, outline, glossary, methods_tables, notebook_links, pages, python_cell, static_math):
-        module.setup(app)
+    for part in PARTS:
+        part.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": False}

@@ -15,7 +15,7 @@ from sphinx import addnodes
 
 PAGE = "book/glossary"
 _NOT_INSIDE = (nodes.reference, nodes.title, nodes.term, nodes.literal, nodes.literal_block, nodes.math, nodes.raw)
-_NOT_INSIDE += (nodes.rubric, nodes.caption, nodes.Admonition, nodes.citation, nodes.thead)
+_NOT_INSIDE += (nodes.rubric, nodes.caption, nodes.emphasis, nodes.Admonition, nodes.citation, nodes.thead)
 
 
 @dataclass(frozen=True)
