@@ -88,7 +88,7 @@ def test_batches_hold_texts_of_like_length_in_no_order_of_length():
 
 @pytest.mark.slow
 def test_the_large_recipe_builds(tmp_path):
-    recipe = replace(build.RECIPES["large"], base_steps=2, sft_steps=2, batch_size=4, per_prompt=1, card_samples=4)
+    recipe = replace(build.RECIPES["large"], base_steps=2, sft_steps=2, batch_size=4, per_prompt=1, card_samples=64)
     build.build(tmp_path, recipe, progress=False)
     model, _ = models.load(tmp_path / "sft-0")
     assert model.config.model_type == "llama" and 0.9e6 < model.num_parameters() < 1.2e6

@@ -52,6 +52,17 @@ def test_a_model_against_itself(of_itself):
     assert of_itself.chosen_logp.estimate > of_itself.rejected_logp.estimate  # SFT leans to better replies already
 
 
+def test_win_rate_counts_independent_replies_and_half_of_the_ties(reference, evaluator, of_itself):
+    golds = []
+    for seed in (0, 1):
+        replies = models.sample(reference, evaluator._prompts, max_new_tokens=40, eos_id=world.EOS_ID, seed=seed)
+        golds.append(world.gold(evaluator._prompts, replies).total)
+    ours, theirs = golds
+    assert (ours == theirs).mean() > 0.02
+    expected = (ours > theirs).mean() + 0.5 * (ours == theirs).mean()
+    assert of_itself.win_rate.estimate == pytest.approx(expected)
+
+
 def test_every_interval_is_sane(of_itself, of_base):
     for evaluation in (of_itself, of_base):
         for name, interval in intervals(evaluation).items():

@@ -1,4 +1,4 @@
-"""``python -m lessons_lib lab build | record``: make the lab's checkpoints, or a study's recorded runs, again."""
+"""``python -m lessons_lib lab build | record | tune``: make the lab's committed files again."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import argparse
 import os
 from pathlib import Path
 
-HELP = "build the lab's checkpoints and scored samples, or record a study's runs"
+HELP = "make the lab again: checkpoints and samples, a study's recorded runs, the tuning behind its settings"
 EXAMPLE = "python -m lessons_lib lab build --size small"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
     build = actions.add_parser("build", help="base and SFT checkpoints, their samples, and the card (6 minutes)")
     build.add_argument("--size", choices=["small", "large"], default="small", help="46 thousand or 1 million weights")
     build.add_argument("--out", type=Path, help="folder to build in (default: where the library looks for this size)")
     build.add_argument("--fresh", action="store_true", help="make again what is there (after a change of the code)")
+    build.set_defaults(action=_build)
     record = actions.add_parser("record", help="all arms and seeds of a study, into its file of recorded runs")
     record.add_argument("study", help="its name, such as near_deterministic")
+    record.set_defaults(action=_record)
+    tune = actions.add_parser("tune", help="every method's grid on validation prompts, into one file (10 minutes)")
+    tune.set_defaults(action=_tune)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -25,14 +29,27 @@ def run(arguments: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(1)  # at this size two threads wait for each other longer than they work
-    if arguments.action == "build":
-        from lessons_lib.lab import build, checkpoints
+    arguments.action(arguments)
 
-        device = "cuda" if arguments.size == "large" and torch.cuda.is_available() else "cpu"
-        out = arguments.out or checkpoints.ASSETS / arguments.size
-        build.build(out, build.RECIPES[arguments.size], fresh=arguments.fresh, device=device)
-        print(f"built {out} on {device}; what it measures stands in {out / 'CARD.md'}")
-    else:
-        from lessons_lib.lab import studies
 
-        print(f"recorded {studies.record(studies.get_study(arguments.study), command=f'lab record {arguments.study}')}")
+def _build(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from lessons_lib.lab import build, checkpoints
+
+    device = "cuda" if arguments.size == "large" and torch.cuda.is_available() else "cpu"
+    out = arguments.out or checkpoints.ASSETS / arguments.size
+    build.build(out, build.RECIPES[arguments.size], fresh=arguments.fresh, device=device)
+    print(f"built {out} on {device}; what it measures stands in {out / 'CARD.md'}")
+
+
+def _record(arguments: argparse.Namespace) -> None:
+    from lessons_lib.lab import studies
+
+    print(f"recorded {studies.record(studies.get_study(arguments.study), command=f'lab record {arguments.study}')}")
+
+
+def _tune(arguments: argparse.Namespace) -> None:
+    from lessons_lib.lab import tuning
+
+    print(f"recorded {tuning.record()}")
