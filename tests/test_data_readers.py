@@ -204,6 +204,12 @@ def test_utf_16_is_recognised(tmp_path):
         list(read(path))
 
 
+def test_a_byte_that_utf_16_begins_with_means_nothing_later_on(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("prompt,chosen,rejected\nþorn,a,b\n".encode("latin-1"))
+    assert "iconv -f LATIN1" in str(collected(path)[1].refused[0])
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("prompt,chosen,rejected\np,a,b\n", encoding="utf-8-sig")
@@ -228,6 +234,18 @@ def test_csv_labels_are_words_and_nothing_else(tmp_path):
     assert "true or false, found '1'" in str(source.refused[0])
 
 
+def test_csv_labels_may_have_another_name_and_texts_may_be_the_word_true(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("prompt,answer,thumb\nIs 1 + 1 = 2?,true,True\n")
+    columns = {"completion": "answer", "label": "thumb"}
+    assert list(read(path, columns=columns)) == [{"prompt": "Is 1 + 1 = 2?", "completion": "true", "label": True}]
+
+
+def test_labels_in_words_are_for_csv_alone(tmp_path):
+    path = write(tmp_path / "a.jsonl", [{**RATINGS[0], "label": "true"}])
+    assert "true or false, found 'true'" in str(collected(path)[1].refused[0])
+
+
 def test_csv_takes_a_text_longer_than_pythons_default(tmp_path):
     rows = [{**PAIRS[0], "chosen": "long " * 50_000}]
     assert list(read(write(tmp_path / "a.csv", rows))) == rows
@@ -245,6 +263,7 @@ def test_sources_that_cannot_be_read_say_what_was_expected(tmp_path):
     (tmp_path / "a.pickle").write_bytes(b"")
     (tmp_path / "a.parquet").write_bytes(b"PAR1 cut short")
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b"{}" * 500)[:20])
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(b"{}")[:10] + b"\xff" * 20)
     with pytest.raises(UserError, match="expected a file ending in .jsonl"):
         read(tmp_path / "a.pickle")
     with pytest.raises(UserError, match="found a folder"):
@@ -255,8 +274,13 @@ def test_sources_that_cannot_be_read_say_what_was_expected(tmp_path):
         read("data/absent.jsonl")
     with pytest.raises(UserError, match="expected a Parquet file"):
         list(read(tmp_path / "a.parquet"))
-    with pytest.raises(UserError, match="read to its end"):
-        list(read(tmp_path / "a.jsonl.gz"))
+    for name in ("a.jsonl.gz", "b.jsonl.gz"):
+        with pytest.raises(UserError, match="read to its end"):
+            list(read(tmp_path / name))
+
+
+def test_the_case_of_the_ending_does_not_matter(tmp_path):
+    assert list(read(write(tmp_path / "a.jsonl", PAIRS).rename(tmp_path / "A.JSONL"))) == PAIRS
 
 
 def test_a_leak_between_two_files_is_found(tmp_path):

@@ -228,10 +228,16 @@ def test_tulu1_raters_who_saw_the_sides_swapped_are_compared_by_model():
 
 def test_tulu1_rows_that_prefer_nothing_make_no_pair():
     row = real_rows.Comparison(1, "vicuna_1", "p", "m1", "m2", "one", "two", True, False, 0, "x")
-    rows = [row, replace(row, preference=-1), replace(row, preference=1, completion_b="one"),
-            replace(row, preference=2, completion_b="\u200b")]  # fmt: skip
+    changes = (
+        {},
+        {"preference": -1},
+        {"preference": 1},
+        {"preference": 1, "completion_b": "one"},
+        {"preference": 2, "completion_b": "\u200b"},
+    )
+    rows = [replace(row, **change) for change in changes]
     pairs = real.pairs("tulu1_human_eval", rows)
-    assert list(pairs) == [{"prompt": "p", "chosen": "two", "rejected": "one"}]
+    assert [(pair["chosen"], pair["rejected"]) for pair in pairs] == [("two", "one"), ("one", "two")]
     assert [refusal.expected for refusal in pairs.refused] == [
         "another text than chosen", "a text with something to read",
     ]  # fmt: skip

@@ -11,6 +11,7 @@ import csv
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -56,7 +57,7 @@ def read(
 
     Returns:
         `Rows`: iterate it for dicts; afterwards it has `kept`, `refused_count`, `refused` and `skipped`.
-        In a CSV, the words true and false in column `label` are read as booleans.
+        In a CSV or TSV the words true and false are read as labels.
 
     Raises:
         UserError: no such file, a format that is not read, a Hub that cannot be reached, a file with no rows.
@@ -74,10 +75,13 @@ def read(
         raise UserError(f"schema: expected one of {', '.join(sorted(SCHEMAS))}, found {schema!r}")
     open_records, unit = _opener(source, split, config)
     wanted = [] if schema else _wanted(columns or {}, keep, shape)
+    only_text = _suffix(Path(source)) in (".csv", ".tsv")
 
     def records() -> Iterator[tuple[int, dict | Refusal | Skipped]]:
         for line, record in open_records(wanted):
             adapted = _adapt(record, columns or {}, schema) if isinstance(record, dict) else record
+            if only_text and isinstance(adapted, dict):
+                adapted = _with_boolean_label(adapted)
             yield line, Refusal(str(source), line, *adapted, unit=unit) if isinstance(adapted, tuple) else adapted
 
     options = {"shape": shape, "keep": keep, "apart_from": apart_from, "on_error": on_error}
@@ -101,7 +105,7 @@ def _opener(source: str | Path, split: str, config: str | None) -> tuple[Callabl
     """The function that reads the records of `source` (given the columns wanted), and the unit of its places."""
     path = Path(source)
     if path.is_file():
-        suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+        suffix = _suffix(path)
         if suffix == ".parquet":
             return lambda wanted: _not_empty(path, _parquet(path, wanted)), "row"
         if suffix not in _TEXT_READERS:
@@ -112,6 +116,10 @@ def _opener(source: str | Path, split: str, config: str | None) -> tuple[Callabl
     if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", str(source)) and path.suffix not in (*_TEXT_READERS, ".parquet"):
         return lambda wanted: _not_empty(source, _hub(str(source), split, config)), "row"
     raise UserError(f"{source}: expected a file or a Hub id such as owner/name, found neither; check the path")
+
+
+def _suffix(path: Path) -> str:
+    return Path(path.stem if path.suffix == ".gz" else path).suffix.lower()
 
 
 def _not_empty(source: object, records: Iterator[Record]) -> Iterator[Record]:
@@ -146,6 +154,13 @@ def _adapt(record: dict, columns: Mapping[str, str], schema: str | None) -> dict
     return converted if isinstance(converted, Skipped) else {**record, **converted}
 
 
+def _with_boolean_label(record: dict) -> dict:
+    """CSV knows only text: its words true and false, and no others, stand for labels."""
+    label = record.get("label")
+    known = {"true": True, "false": False}.get(label.strip().lower()) if isinstance(label, str) else None
+    return record if known is None else {**record, "label": known}
+
+
 # Text files ---------------------------------------------------------------------------------------------------
 
 
@@ -156,7 +171,7 @@ def _text_file(path: Path, suffix: str) -> Iterator[Record]:
         with opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             for line, text, record in _TEXT_READERS[suffix](file, str(path)):
                 yield line, _wrong_byte(str(path), line, text, record) if _has_wrong_byte(text) else record
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: expected a file that can be read to its end, found: {error}") from error
 
 
@@ -173,7 +188,7 @@ def _wrong_byte(source: str, line: int, text: str, record: dict | Refusal) -> Re
     dumps = partial(json.dumps, ensure_ascii=False)
     field = next((str(name) for name, value in fields if _WRONG_BYTE.search(dumps([name, value]))), "")
     fix = f"save it as UTF-8, for instance: iconv -f LATIN1 -t UTF-8 {source}"
-    if byte in (0xFE, 0xFF):
+    if line == 1 and not before and byte in (0xFE, 0xFF):
         fix = f"UTF-16 begins so: iconv -f UTF-16 -t UTF-8 {source}"
     return Refusal(source, line, field, "UTF-8", f"byte 0x{byte:02x} after {before[-20:]!r}", fix)
 
@@ -310,11 +325,7 @@ def _csv_record(header: list[str], cells: list[str], source: str, line: int) -> 
     if len(cells) != len(header):
         fix = "quote texts that hold a comma, a quote or a line break"
         return Refusal(source, line, "", f"{len(header)} fields like the header", f"{len(cells)} fields", fix)
-    record = dict(zip(header, cells, strict=True))
-    words = {"true": True, "false": False}  # CSV knows only text
-    if "label" in record:
-        record["label"] = words.get(record["label"].strip().lower(), record["label"])
-    return record
+    return dict(zip(header, cells, strict=True))
 
 
 def _tsv(file: IO[str], source: str) -> Iterator[TextRecord]:
