@@ -6,7 +6,7 @@
 - `static_math`: TeX to SVG while building, through MathJax in Node
 - `glossary`: the first mention of a glossary term on a page gets its definition on hover
 - `python_cell`: code that a reader edits and runs in the page
-- `dead_widgets`: outputs that need a kernel, such as progress bars, are left out
+- `cells`: code cells without dead progress bars, and figures without the code that calls them
 - `notebook_links`: links to what is a notebook but no page
 - `card`: the picture that a link to the site shows elsewhere
 - `methods_tables`: the comparison page's tables, from `lessons_lib.methods`
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from course import (
     card,
-    dead_widgets,
+    cells,
     glossary,
     methods_tables,
     notebook_links,
@@ -29,7 +29,7 @@ from course import (
     static_math,
 )
 
-PARTS = (card, dead_widgets, outline, glossary, methods_tables, notebook_links, pages, python_cell, static_math)
+PARTS = (card, cells, outline, glossary, methods_tables, notebook_links, pages, python_cell, static_math)
 
 
 def setup(app):
