@@ -1,4 +1,4 @@
-"""``python -m lessons_lib COMMAND``: finds the command's module, parses, runs, and turns user errors into exit code 2."""
+"""``python -m lessons_lib COMMAND``: finds the command's module, parses, runs, and makes user errors exit code 2."""
 
 from __future__ import annotations
 

@@ -1,0 +1,114 @@
+"""``profile``: every figure that a preference dataset gives about itself."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from lessons_lib.errors import UserError
+
+HELP = (
+    "measure a preference dataset: size, repeats, leaks, label noise, position and length bias, each with its interval"
+)
+EXAMPLE = """python -m lessons_lib profile pandalm_testset
+  python -m lessons_lib profile ratings.csv --columns prompt=question completion=answer label=thumb --json"""
+
+
+def add_arguments(parser) -> None:
+    add_source_arguments(parser)
+    add_output_arguments(parser)
+
+
+def run(arguments) -> int:
+    from lessons_lib.data.profile import profile
+    from lessons_lib.report import html_page, print_profile
+
+    measured = profile(rows_of(arguments), name=arguments.source, count_tokens=token_counter(arguments.tokenizer))
+    if arguments.report:
+        write_report(arguments.report, html_page(measured))
+    if arguments.json:
+        print_json(measured.as_dict())
+    else:
+        from rich.console import Console
+
+        print_profile(measured, Console())
+    return 0
+
+
+# What `match` takes as well
+
+
+def add_source_arguments(parser) -> None:
+    parser.add_argument(
+        "source",
+        help="a .jsonl, .json, .csv, .tsv or .parquet file, a Hub id, or one of the five real datasets by name "
+        "(tulu1_human_eval, feedbackqa_cdc, qlora_gpt4_vicuna, pandalm_testset, self_instruct_demos)",
+    )
+    parser.add_argument(
+        "--columns",
+        nargs="+",
+        default=[],
+        metavar="OURS=YOURS",
+        help="what the file calls our fields: prompt=question …",
+    )
+    parser.add_argument("--schema", help="a well-known schema that the rows have, such as hh-rlhf")
+    parser.add_argument("--split", default="train", help="of a Hub dataset (train)")
+    parser.add_argument("--config", help="of a Hub dataset")
+    parser.add_argument("--tokenizer", help="a folder with a tokenizer, or a Hub id: to count tokens")
+
+
+def add_output_arguments(parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--report", metavar="OUT.html", help="write a page with plots, complete in itself, as well")
+
+
+def rows_of(arguments):
+    """The rows of the source named on the command line, with a progress bar on a terminal."""
+    from lessons_lib.match import expected_rows, open_rows
+
+    pairs = [pair.partition("=") for pair in arguments.columns]
+    if bad := [ours + sign for ours, sign, yours in pairs if not (ours and yours)]:
+        raise UserError(f"--columns: expected OURS=YOURS, as in prompt=question, got {bad[0]!r}")
+    columns = {ours: yours for ours, _, yours in pairs}
+    rows = open_rows(
+        arguments.source, schema=arguments.schema, columns=columns, split=arguments.split, config=arguments.config
+    )
+    return _Watched(rows, expected_rows(arguments.source)) if sys.stderr.isatty() else rows
+
+
+class _Watched:
+    """Rows that show how far they are read, and are otherwise the rows they watch."""
+
+    def __init__(self, rows, total: int | None):
+        self._rows, self._total = rows, total
+
+    def __iter__(self):
+        from rich.console import Console
+        from rich.progress import track
+
+        return iter(track(self._rows, "reading", self._total, console=Console(stderr=True), transient=True))
+
+    def __getattr__(self, name):
+        return getattr(self._rows, name)
+
+
+def token_counter(tokenizer: str | None):
+    """A function that counts tokens, or None where no tokenizer is named."""
+    if tokenizer is None:
+        return None
+    from lessons_lib.models import load_tokenizer
+
+    loaded = load_tokenizer(tokenizer)
+    return lambda texts: [len(ids) for ids in loaded(texts, add_special_tokens=False)["input_ids"]]
+
+
+def write_report(path: str, page: str) -> None:
+    try:
+        Path(path).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--report: {path} cannot be written ({error.strerror}); name a file in a folder that exists") from error
+
+
+def print_json(record: dict) -> None:
+    print(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
