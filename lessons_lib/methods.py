@@ -50,6 +50,8 @@ class TRLSpelling:
     module: str
     settings: MappingProxyType = field(default_factory=lambda: MappingProxyType({}))
     trap: str = ""
+    ignores: tuple[str, ...] = ()  # knobs of the method that this class takes and does not use
+    logits: Literal["chunked", "full"] = "chunked"  # whether log-probs are computed in tiles or from all logits
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ _DPO = Method(
         "trl",
         MappingProxyType({"loss_type": "sigmoid"}),
         trap="its `sigmoid` ignores label_smoothing, and its `robust` is another loss, unbounded below",
+        ignores=("label_smoothing",),
     ),
 )
 
@@ -214,6 +217,7 @@ _ORPO = Method(
         "ORPOConfig",
         "trl.experimental.orpo",
         trap="its NLL covers prompt and response; its `beta` is λ",
+        logits="full",
     ),
 )
 
@@ -245,6 +249,7 @@ _SIMPO = Method(
         "trl.experimental.cpo",
         MappingProxyType({"loss_type": "simpo", "cpo_alpha": 0.0}),
         trap="without cpo_alpha=0 an NLL term is added; TRL takes γ, the authors' code takes γ/β",
+        logits="full",
     ),
 )
 

@@ -107,7 +107,9 @@ def write_report(path: str, page: str) -> None:
     try:
         Path(path).write_text(page, encoding="utf-8")
     except OSError as error:
-        raise UserError(f"--report: {path} cannot be written ({error.strerror}); name a file in a folder that exists") from error
+        raise UserError(
+            f"--report: cannot write {path} ({error.strerror}); name a file in a folder that exists"
+        ) from error
 
 
 def print_json(record: dict) -> None:
