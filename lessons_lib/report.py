@@ -148,9 +148,7 @@ def print_match(match: Match, console) -> None:
         for row in memory_rows(match):
             table.add_row(*row)
         console.print(table)
-    say(
-        f"\n[dim]{advice.evidence_so_far} Its figures: python -m lessons_lib profile {escape(match.source)}[/]"
-    )
+    say(f"\n[dim]{advice.evidence_so_far} Its figures: python -m lessons_lib profile {escape(match.source)}[/]")
 
 
 def sections(match: Match) -> Iterator[tuple[str, list[str]]]:
