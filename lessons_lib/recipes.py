@@ -305,7 +305,7 @@ def _settings(recipe: Recipe, starts: Mapping[str, Start], has_test: bool) -> di
 
 
 def _accelerate(recipe: Recipe) -> str:
-    kind = "FSDP" if recipe.gpus > 1 else "MULTI_GPU" if recipe.gpus > 1 else "'NO'"
+    kind = "FSDP" if recipe.sharded else "MULTI_GPU" if recipe.gpus > 1 else "'NO'"
     lines = [
         "compute_environment: LOCAL_MACHINE",
         f"distributed_type: {kind}",
