@@ -9,6 +9,7 @@
 - `cells`: code cells without dead progress bars, and figures without the code that calls them
 - `notebook_links`: links to what is a notebook but no page
 - `card`: the picture that a link to the site shows elsewhere
+- `decision_tree`: the start page's tree, from `lessons_lib.decide`
 - `methods_tables`: the comparison page's tables, from `lessons_lib.methods`
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from course import (
     card,
     cells,
+    decision_tree,
     glossary,
     methods_tables,
     notebook_links,
@@ -29,7 +31,7 @@ from course import (
     static_math,
 )
 
-PARTS = (card, cells, outline, glossary, methods_tables, notebook_links, pages, python_cell, static_math)
+PARTS = (card, cells, decision_tree, outline, glossary, methods_tables, notebook_links, pages, python_cell, static_math)
 
 
 def setup(app):

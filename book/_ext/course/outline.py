@@ -16,7 +16,10 @@ FILE = Path(__file__).parents[2] / "course.yml"
 
 @dataclass(frozen=True)
 class Lesson:
-    """One lesson: its place, its title, the stated minutes, its claim, and its page if it is published."""
+    """One lesson: its place, its title, the stated minutes, its claim, and its page if it is published.
+
+    `method` is the key of the method that the lesson is about, if it is about one.
+    """
 
     number: int
     title: str
@@ -24,6 +27,7 @@ class Lesson:
     claim: str
     phase: int
     docname: str | None
+    method: str = ""
 
 
 @dataclass(frozen=True)
