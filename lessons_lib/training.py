@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -227,7 +228,7 @@ def _trainable(model, config: TrainConfig):
     if config.lora_rank:
         from peft import LoraConfig, get_peft_model
 
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):  # of what it sets right by itself
             torch.manual_seed(config.seed)
             adapters = LoraConfig(
                 r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"

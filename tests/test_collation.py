@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import tiny
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from lessons_lib.collation import plan_batches, tokenize_rows
@@ -80,6 +81,20 @@ def test_messages_go_through_the_chat_template():
     rows = tokenize_rows([row], COLUMNS, tokenizer)
     assert rows.prompts == [ids("<bos> ask7 ask0 good7")]
     assert rows.responses == {"chosen": [ids("good1 <eos>")], "rejected": [ids("bad1 bad2 <eos>")]}
+
+
+def test_a_start_token_that_the_tokenizer_adds_comes_once():
+    tokenizer = tiny.tokenizer()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 0)])
+    rows = tokenize_rows([{"prompt": "ask0", "chosen": " good1", "rejected": " bad1"}], COLUMNS, tokenizer)
+    assert rows.prompts == [ids("<bos> ask0")] and rows.responses["chosen"] == [ids("good1 <eos>")]
+    tokenizer.chat_template = "<bos>{% for m in messages %} {{ m['content'] }}{% endfor %}"
+    row = {"prompt": [{"role": "user", "content": "ask0"}]}
+    row |= {
+        side: [{"role": "assistant", "content": word}] for side, word in (("chosen", "good1"), ("rejected", "bad1"))
+    }
+    rows = tokenize_rows([row], COLUMNS, tokenizer)
+    assert rows.prompts == [ids("<bos> ask0")] and rows.responses["chosen"] == [ids("good1")]
 
 
 def test_messages_without_a_chat_template_are_refused():
