@@ -100,11 +100,11 @@ class Objective(NamedTuple):
     """What the loop reads of a method, with the configuration's choices filled in."""
 
     loss: Callable
-    inputs: tuple[str, ...]
-    shape: str | None  # of its rows; None takes both
-    columns: tuple[str, ...]
+    inputs: tuple[str, ...]  # names of the tensors that the loss takes
+    shape: str | None  # of its rows, "paired" or "unpaired"; None: either
+    columns: tuple[str, ...]  # of the rows, each a response to score
     needs_reference: bool
-    average: bool
+    average: bool  # log-probs averaged over tokens, or summed
     hyperparameters: Mapping[str, float]
 
 
@@ -122,16 +122,28 @@ def sft_loss(chosen_nll: torch.Tensor) -> SFTLoss:
 def objective_for(name: str, config: TrainConfig) -> Objective:
     """The record of a method, or of SFT, checked against the configuration before any work is done."""
     if name == "sft":
-        objective = Objective(sft_loss, ("chosen_nll",), None, ("chosen",), False, True, config.hyperparameters)
         own = ()
+        objective = Objective(
+            loss=sft_loss,
+            inputs=("chosen_nll",),
+            shape=None,
+            columns=("chosen",),
+            needs_reference=False,
+            average=True,
+            hyperparameters=config.hyperparameters,
+        )
     elif name in METHODS:
         method = METHODS[name]
-        columns = ("chosen", "rejected") if method.data == "paired" else ("completion",)
-        average = method.average if config.average is None else config.average
-        objective = Objective(
-            method.loss, method.inputs, method.data, columns, method.needs_reference, average, config.hyperparameters
-        )
         own = tuple(method.hyperparameters)
+        objective = Objective(
+            loss=method.loss,
+            inputs=method.inputs,
+            shape=method.data,
+            columns=("chosen", "rejected") if method.data == "paired" else ("completion",),
+            needs_reference=method.needs_reference,
+            average=method.average if config.average is None else config.average,
+            hyperparameters=config.hyperparameters,
+        )
     else:
         raise UserError(f"method: expected one of {', '.join(METHODS)} or sft, got {name!r}")
     foreign = sorted(config.hyperparameters.keys() - set(own))

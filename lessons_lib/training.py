@@ -114,8 +114,10 @@ def train(
         checkpoints = Checkpoints(config.checkpoint_dir, identity, accelerator)
         history = checkpoints.load()
 
-        bar = tqdm(total=len(batches), initial=len(history), desc=method, unit="step", disable=not progress)
-        for batch in batches[len(history) :]:
+        model.zero_grad()  # an earlier use may have left a gradient behind
+        left = batches[len(history) :]
+        bar = tqdm(left, method, len(batches), initial=len(history), unit="step", disable=not progress)
+        for batch in bar:
             learning_rate = config.learning_rate * learning_rate_factor(batch.step, len(batches), config)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
@@ -130,14 +132,12 @@ def train(
             record = {"step": batch.step, "epoch": batch.epoch, **metrics}
             record |= {"grad_norm": grad_norm, "learning_rate": learning_rate}
             last = batch.step == len(batches)
-            if evaluate and (last or (config.evaluate_every and batch.step % config.evaluate_every == 0)):
+            if evaluate and (last or batch.step % (config.evaluate_every or len(batches)) == 0):
                 record |= {name: float(value) for name, value in evaluate(model, batch.step).items()}
             history.append(record)
             if last or batch.step % config.save_every == 0:
                 checkpoints.save(history)
             bar.set_postfix(loss=f"{record['loss']:.3g}", refresh=False)
-            bar.update()
-        bar.close()
     return TrainResult(model, _table(history), rows.truncated)
 
 
@@ -170,7 +170,8 @@ def forward_backward(run: Run, batch: Batch) -> dict[str, float]:
         # Processes average their gradients, so each one's share is scaled up to make a mean over all rows.
         with nullcontext() if number == len(passes) else run.accelerator.no_sync(run.policy):
             run.accelerator.backward(losses.sum() * run.accelerator.num_processes / len(batch.rows))
-        seen.append({"row": torch.tensor(row_numbers), **example_metrics(losses, output, tensors, logps)})
+        seen.append(example_metrics(losses, output, tensors, logps))
+        seen[-1]["row"] = losses.new_tensor(row_numbers, dtype=torch.float64)
     return _means(seen, kl, batch, run)
 
 
@@ -187,6 +188,7 @@ def loss_tensors(
     """
     tensors = {"kl": kl, "desirable": rows.labels}
     for column, lengths in rows.response_lengths().items():
+        lengths = lengths.to(logps[column].device)
         name = "" if column == "completion" else f"{column}_"
         tensors[f"policy_{name}logps"] = logps[column] / lengths if average else logps[column]
         if rows.reference:

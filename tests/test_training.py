@@ -15,8 +15,8 @@ from lessons_lib import losses, scoring
 from lessons_lib.collation import plan_batches, tokenize_rows
 from lessons_lib.errors import UserError
 from lessons_lib.methods import METHODS
-from lessons_lib.train_config import TrainConfig
-from lessons_lib.training import learning_rate_factor, train
+from lessons_lib.train_config import TrainConfig, objective_for
+from lessons_lib.training import example_metrics, learning_rate_factor, loss_tensors, train
 
 EVERY = (*METHODS, "sft")
 SHORT = TrainConfig(batch_size=8, max_steps=8, learning_rate=1e-3, warmup_steps=2)
@@ -346,6 +346,20 @@ def test_no_bf16_unless_asked():
     assert history["loss"].iloc[0] == pytest.approx(math.log(2), abs=1e-3)
 
 
+@pytest.mark.parametrize("method", EVERY)
+def test_tensors_follow_the_models_device(method):
+    """On the "meta" device, which like a GPU refuses to mix with the CPU: nothing is left behind there."""
+    objective = objective_for(method, TrainConfig())
+    rows = tokenize_rows(tiny.rows_for(method, 8), objective.columns, tiny.tokenizer()).to("meta")
+    logps = {column: torch.zeros(8, device="meta") for column in objective.columns}
+    rows = dataclasses.replace(rows, reference=logps).select([0, 1, 2, 3, 4, 5, 6, 7])
+    for average in (False, True):
+        tensors = loss_tensors(logps, rows, average=average, kl=torch.zeros((), device="meta"))
+        output = objective.loss(**{name: tensors[name] for name in objective.inputs})
+        metrics = example_metrics(output.losses, output, tensors, logps)
+        assert {tensor.device.type for tensor in metrics.values()} == {"meta"}
+
+
 # --- other architectures, adapters ---------------------------------------------------------------------------------
 
 
@@ -433,6 +447,23 @@ def test_a_gradient_that_is_not_finite_does_not_reach_the_weights():
     with pytest.raises(UserError, match="step 1: the gradient is not finite"):
         run("simpo", model=model)
     assert weights(model) == before
+
+
+def test_a_run_that_was_stopped_leaves_nothing_to_the_next_one():
+    model = tiny.model()
+    hook = model.lm_head.weight.register_hook(lambda gradient: gradient * math.nan)
+    with pytest.raises(UserError, match="gradient is not finite"):
+        run("dpo", model=model)
+    hook.remove()
+    assert weights(run("dpo", model=model).model) == weights(run("dpo").model)
+
+
+def test_progress_is_shown_when_asked_for(capsys):
+    run()
+    assert capsys.readouterr().err == ""
+    train(tiny.model(), tiny.pairs(24), "dpo", SHORT, tokenizer=tiny.tokenizer())
+    shown = capsys.readouterr().err
+    assert "dpo" in shown and "8/8" in shown and "loss=" in shown
 
 
 def test_coarse_weights_are_refused():
