@@ -75,6 +75,8 @@ class Setting:
             positions and their log-softmax, both kept (trainers of 2024, when the papers were written).
         masked: attention gets a mask for padding, and key and value heads are repeated (TRL). Rows padded on
             the right need none, since no token looks to its right.
+        packed: each prompt goes through the model once for both responses, without padding, and logits are made
+            for response positions only (this project's loop, for GPT-2, Llama and Qwen).
     """
 
     model: Architecture
@@ -93,6 +95,7 @@ class Setting:
     sharded: bool = False
     logits: str = "full"
     masked: bool = False
+    packed: bool = False
 
     def __post_init__(self):
         from lessons_lib.methods import METHODS
@@ -108,6 +111,8 @@ class Setting:
             self.prompt_length < self.length, "prompt_length", f"less than length, {self.length}", self.prompt_length
         )
         _require(self.precision != "nf4" or self.lora_rank > 0, "lora_rank", "above 0: 4-bit weights cannot train", 0)
+        _require(not (self.packed and self.masked), "masked", "no mask, where rows are packed", self.masked)
+        _require(self.packed is False or self.prompt_length > 0, "prompt_length", "above 0 for packed rows", 0)
         _require(not self.sharded or self.gpus > 1, "gpus", "at least 2, where weights are sharded", self.gpus)
 
     @property
@@ -288,7 +293,13 @@ class _Step:
 
         self.s, self.m, self.p = setting, setting.model, PRECISIONS[setting.precision]
         self.method = METHODS[setting.method]
-        self.tokens = setting.sequences * setting.length
+        self.places = setting.sequences * setting.length  # of attention, prompts counted with each response
+        self.responses = setting.sequences * (setting.length - setting.prompt_length)  # tokens whose log-prob counts
+        self.tokens = self.places  # that the blocks compute, and the positions whose logits are made
+        self.read = self.places
+        if setting.packed:
+            self.tokens = setting.batch_size * setting.prompt_length + self.responses
+            self.read = self.responses - (setting.sequences - setting.batch_size)  # a prompt's end is read once
         self.lora = setting.lora_rank > 0
         self.trained_bytes = 4 if self.lora else self.p.trained  # adapters are float32 whatever they adapt
         self.share = 1 / setting.gpus if setting.sharded else 1.0
@@ -394,9 +405,9 @@ class _Step:
         norms += (query + key) * self._norm if m.qk_norm else 0
         attention = a * 2 * (query + (query if self.s.masked else key)) + 4 * m.heads  # q, output, k, v, log-sum-exp
         attention += a * self.s.length if self.s.masked else 0  # the mask, as large as the scores of one head
-        attention += self._inputs(1) * query if self._casts else 0
+        output = self._inputs(1) * query if self._casts or self.s.packed else 0  # else the attention's own output
         adapters = len(m.matrices) * self.s.lora_rank * (2 if self.p.autocast else 4)
-        return self.tokens * (norms + attention + m.feedforward * self._feedforward + adapters)
+        return self.places * attention + self.tokens * (norms + output + m.feedforward * self._feedforward + adapters)
 
     @property
     def _feedforward(self) -> float:
@@ -414,7 +425,8 @@ class _Step:
     @property
     def head(self) -> float:
         """What the last norm keeps, and what the output embedding reads."""
-        return self.tokens * self.m.width * (self._norm + (0 if self.lora else self._inputs(1)))
+        read = 0 if self.lora else self._inputs(1) * self.read
+        return self.m.width * (self.tokens * self._norm + read)
 
     @property
     def kept(self) -> float:
@@ -425,18 +437,19 @@ class _Step:
 
     @property
     def _all_logits(self) -> float:
-        return self.tokens * self.m.vocabulary * self.p.compute
+        return self.read * self.m.vocabulary * self.p.compute
 
     @property
     def _tile(self) -> float:
-        return min(self.tokens, TILE_TOKENS) * min(self.m.vocabulary, TILE_VOCABULARY) * (self.p.compute + 4)
+        return min(self.read, TILE_TOKENS) * min(self.m.vocabulary, TILE_VOCABULARY) * (self.p.compute + 4)
 
     @property
     def logits_kept(self) -> float:
         """What the loss's backward pass reads: the float32 logits of response positions, unless set otherwise."""
-        responses = self.s.sequences * (self.s.length - self.s.prompt_length)
-        kept = {"full": responses, "chunked": 0, "log_softmax": 2 * self.tokens}
-        return 4 * kept[self.s.logits] * self.m.vocabulary
+        if self.s.logits == "chunked":
+            return 0
+        positions = 2 * self.places if self.s.logits == "log_softmax" else min(self.read, self.responses)
+        return 4 * positions * self.m.vocabulary
 
     @property
     def logits_forward(self) -> float:
@@ -444,8 +457,9 @@ class _Step:
         if self.s.logits == "chunked":
             return self._tile
         if self.s.logits == "log_softmax":
-            return self.tokens * self.m.vocabulary * self.p.compute + self.logits_kept
-        return self._all_logits + 2 * self.logits_kept
+            return self._all_logits + self.logits_kept
+        selected = self._all_logits if self.p.compute == 2 or not self.s.packed else 0  # float32 ones are kept as made
+        return selected + 2 * self.logits_kept
 
     @property
     def logits_backward(self) -> float:
@@ -456,7 +470,7 @@ class _Step:
             return 2 * self.logits_kept  # both, and the gradient of each
         in_logsumexp = 4 * self.logits_kept  # the logits, and three steps of their gradient
         in_selection = self.logits_kept * self.p.compute / 4 + 2 * self._all_logits  # spread over all positions
-        return max(in_logsumexp, in_selection, self.logits_forward)
+        return max(in_logsumexp, 0 if self.s.packed else in_selection, self.logits_forward)
 
     # the backward pass
 

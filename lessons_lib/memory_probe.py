@@ -116,6 +116,7 @@ def _check_measurable(setting: Setting) -> None:
         "logits": setting.logits != "full",
         "optimizer": setting.optimizer != "adamw",
         "masked": setting.masked,
+        "checkpointing": setting.checkpointing and setting.packed,  # blocks computed again would not be packed
     }
     for name, is_wrong in wrong.items():
         if is_wrong:
@@ -178,8 +179,13 @@ def _losses(setting: Setting, model, reference, rows):
 
     from lessons_lib.losses import kto_reference_point
     from lessons_lib.methods import METHODS
-    from lessons_lib.scoring import response_logps
+    from lessons_lib.packing import packed_logps
+    from lessons_lib.scoring import padded_logps
     from lessons_lib.training import loss_tensors
+
+    def response_logps(scored, rows, bf16):
+        logps = (packed_logps if setting.packed else padded_logps)(scored, rows, bf16=bf16)
+        return dict(zip(rows.responses, logps.split(len(rows)), strict=True))
 
     method, bf16, kl = METHODS[setting.method], setting.precision == "mixed", None
     if "kl" in method.inputs:

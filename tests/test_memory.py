@@ -156,6 +156,7 @@ def test_sharding_divides_what_stays():
         ({"precision": "bfloat16", "lora_rank": 8}, {"precision": "nf4", "lora_rank": 8}),
         ({"accumulation": 4}, {"accumulation": 1}),
         ({"masked": True}, {}),
+        ({"prompt_length": 500}, {"prompt_length": 500, "packed": True}),
         ({}, {"logits": "chunked"}),
         ({}, {"optimizer": "adamw_8bit"}),
         ({"gpus": 8}, {"gpus": 8, "sharded": True}),
@@ -202,6 +203,8 @@ def test_no_plan_is_none():
         {"precision": "nf4"},
         {"sharded": True},
         {"lora_rank": -1},
+        {"packed": True},
+        {"packed": True, "prompt_length": 8, "masked": True},
     ],
     ids=str,
 )
@@ -215,7 +218,8 @@ def test_a_setting_that_cannot_be_is_refused(fields):
 
 @pytest.mark.parametrize("reading", READINGS, ids=lambda reading: str(memory_probe.as_row(reading)["setting"]))
 def test_predictions_are_within_a_tenth_of_the_readings(reading):
-    assert abs(reading.error) < 0.1
+    closer = 0.03 if reading.device == "cpu" else 0.1  # a tenth is what is claimed; on a CPU they are closer
+    assert abs(reading.error) < closer
 
 
 def test_readings_cover_what_the_calculator_claims():
@@ -223,7 +227,7 @@ def test_readings_cover_what_the_calculator_claims():
     assert len(READINGS) >= 8
     assert {s["method"] for s in seen} == set(METHODS)
     assert {r.config["model_type"] for r in READINGS} >= {"gpt2", "llama", "qwen2"}
-    for option in ("lora_rank", "checkpointing", "accumulation"):
+    for option in ("lora_rank", "checkpointing", "accumulation", "packed"):
         assert any(s.get(option) for s in seen) and any(not s.get(option) for s in seen)
     assert {s["precision"] for s in seen} == {"float32", "bfloat16", "mixed"}
     assert all(r.machine and r.versions["torch"] and r.date for r in READINGS)
@@ -249,8 +253,9 @@ def test_the_training_loop_itself_peaks_where_the_calculator_says(tmp_path):
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     measured = json.loads(done.stdout.splitlines()[-1])
     fields = {"method": "dpo", "batch_size": 8, "length": 64, "prompt_length": 16, "precision": "float32"}
-    predicted = estimate(Setting(read_architecture(measured["config"]), reference="precomputed", **fields)).peak_bytes
-    assert predicted == pytest.approx(measured["peak_bytes"], rel=0.1)
+    model = read_architecture(measured["config"])
+    predicted = estimate(Setting(model, reference="precomputed", packed=True, **fields)).peak_bytes
+    assert predicted == pytest.approx(measured["peak_bytes"], rel=0.05)
 
 
 LOOP = """
@@ -271,7 +276,15 @@ print(json.dumps({"peak_bytes": recorded.peak_bytes, "config": model.config.to_d
 
 
 @pytest.mark.parametrize(
-    "fields", [{"precision": "nf4", "lora_rank": 4}, {"gpus": 2}, {"logits": "chunked"}, {"masked": True}], ids=str
+    "fields",
+    [
+        {"precision": "nf4", "lora_rank": 4},
+        {"gpus": 2},
+        {"logits": "chunked"},
+        {"masked": True},
+        {"packed": True, "prompt_length": 8, "checkpointing": True},
+    ],
+    ids=str,
 )
 def test_what_one_device_cannot_run_is_not_measured(fields):
     with pytest.raises(UserError, match="arithmetic only"):

@@ -26,6 +26,8 @@ _HELP = {
     "gpus": "GPUs that train together",
     "sharded": "FSDP full sharding over these GPUs",
     "logits": "full, chunked (TRL's DPO and KTO) or log_softmax",
+    "masked": "attention gets a mask for padding (TRL)",
+    "packed": "each prompt once, no padding (this project's loop)",
 }
 
 
