@@ -31,7 +31,12 @@ def add_arguments(parser) -> None:
         help="hyper-parameters of the method's loss, and settings of the run (see TrainConfig): "
         "beta=0.1 learning_rate=1e-6. With checkpoint_dir=FOLDER, the same command goes on with a run that was killed",
     )
-    parser.add_argument("--output", required=True, type=Path, help="folder for model, tokenizer and history.csv")
+    parser.add_argument(
+        "--output",
+        required=True,
+        type=Path,
+        help="folder for model (with lora_rank: its adapters, which peft loads), tokenizer, history.csv",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
