@@ -2,8 +2,8 @@
 
 `estimate` follows one training step through its moments (the loss, a reference's forward pass, the backward
 pass through the last and the first block, the optimizer) and adds up which tensors live at each; the peak is
-the largest moment. The step is the one of `lessons_lib.training`: both responses of a pair in one forward pass,
-dropout off, gradients dropped after each step, AdamW, log-probs by `lessons_lib.logps`.
+the largest moment. The step is the plain one that trainers share (both responses of a pair in one forward pass,
+dropout off, gradients dropped after each step, AdamW); with `packed` it is that of `lessons_lib.training`.
 
 It counts tensor bytes, which is what PyTorch's allocator hands out. It does not count the allocator's unused
 cache and fragments, the CUDA context or communication buffers: `fits` leaves room for them. On one device its

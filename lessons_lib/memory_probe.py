@@ -91,7 +91,7 @@ def as_row(reading: Reading) -> dict:
     model = read_architecture(reading.config)
     return {
         "model": f"{model.family}, {model.parameters / 1e6:.1f} M",
-        "setting": ", ".join(f"{name} {value}" for name, value in reading.setting.items()),
+        "setting": ", ".join(name if value is True else f"{name} {value}" for name, value in reading.setting.items()),
         "device": reading.device,
         "measured_MB": round(reading.peak_bytes / 1e6, 1),
         "predicted_MB": round(reading.predicted_bytes / 1e6, 1),
