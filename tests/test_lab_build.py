@@ -38,6 +38,10 @@ def test_build_makes_what_checkpoints_read(built):
     assert {path.name for path in built.iterdir()} == {"base", "sft-0", "sft-1", "sft-2", "CARD.md"}
     pool = checkpoints.read_pool(built / "sft-0" / "pool.npz")
     assert pool.per_prompt == 1 and len(pool.replies) == 1184
+    model = models.load(built / "sft-2")[0]
+    prompts = [world.encode(prompt) for prompt in checkpoints.pool_prompts()[:100]]
+    again = models.sample(model, prompts, max_new_tokens=world.MAX_REPLY_TOKENS, eos_id=world.EOS_ID, seed=2)
+    assert checkpoints.read_pool(built / "sft-2" / "pool.npz").replies[:100] == tuple(map(tuple, again))
     weights = [models.load(built / name)[0].transformer.wte.weight for name in checkpoints.NAMES]
     assert len({weight.sum().item() for weight in weights}) == 4
 

@@ -49,6 +49,7 @@ def test_only_test_prompts_are_used(evaluator):
 def test_a_model_against_itself(of_itself):
     assert of_itself.kl.estimate == of_itself.forgetting.estimate == 0
     assert not of_itself.win_rate.excludes(0.5) and of_itself.win_rate.half_width < 0.05
+    assert 0.5 < of_itself.base_nll.estimate < 1  # nats a token; uniform over the words would be 4.7
     assert of_itself.chosen_logp.estimate > of_itself.rejected_logp.estimate  # SFT leans to better replies already
 
 
@@ -58,7 +59,7 @@ def test_win_rate_counts_independent_replies_and_half_of_the_ties(reference, eva
         replies = models.sample(reference, evaluator._prompts, max_new_tokens=40, eos_id=world.EOS_ID, seed=seed)
         golds.append(world.gold(evaluator._prompts, replies).total)
     ours, theirs = golds
-    assert (ours == theirs).mean() > 0.02
+    assert (ours == theirs).mean() > 0.01
     expected = (ours > theirs).mean() + 0.5 * (ours == theirs).mean()
     assert of_itself.win_rate.estimate == pytest.approx(expected)
 

@@ -51,7 +51,7 @@ class Evaluator:
     Args:
         reference: the model to compare with, usually the SFT checkpoint that training began at.
         split: "test" to report, "validation" to tune.
-        samples: replies a model gives, at least two to each prompt used; an even number.
+        samples: replies a model gives, to each prompt used equally many and at least two.
         seed: of the sampling. One seed shows two models the same luck, so their difference is less noisy.
     """
 
@@ -71,6 +71,7 @@ class Evaluator:
         self._reference_base_nll = _nll(reference, self._base_texts)
 
     def __call__(self, model) -> Evaluation:
+        self._reference.to(model.device)  # where training may have taken the model
         replies = self._sample(model, self._seed)
         found = world.gold(self._prompts, replies)
         logps = models.score(model, self._prompts, replies).numpy()

@@ -1,9 +1,10 @@
 """The lab's own hyper-parameters: one table, a reason each.
 
 A model of 46 thousand parameters trains for a few hundred steps, with learning rates a thousand times those of the
-papers, and some strengths leave the papers' ranges (`lessons_lib.methods` has those). A setting with a `Search` is
-the best of its grid by gold reward on *validation* prompts; what `lab tune` measured for every point of it stands
-in recorded/tuning.json. Every method got the same budget, and nothing here was chosen on test prompts.
+papers, and some strengths leave the papers' ranges (`lessons_lib.methods` has those). `SETTINGS` holds starting
+points from short trials, each named as such. `SEARCHES` holds the grids that are to replace them: `lab tune` takes
+the best point of each by gold reward on *validation* prompts, with the same budget for every method. Its run to the
+end (about 20 minutes on two cores) is still to be made, so nothing may be said yet of which method is best.
 """
 
 from __future__ import annotations
@@ -50,7 +51,17 @@ class Setting:
         )
 
 
-SETTINGS: Mapping[str, Setting] = MappingProxyType({})
+_TRIED = "a starting point from short trials in such a world; not yet searched"
+SETTINGS: Mapping[str, Setting] = MappingProxyType(
+    {
+        "dpo": Setting("dpo", {"beta": 0.5}, 2e-4, _TRIED),
+        "ipo": Setting("ipo", {"tau": 0.1}, 4e-4, _TRIED),
+        "kto": Setting("kto", {"beta": 0.5}, 7e-4, _TRIED),
+        "orpo": Setting("orpo", {"lam": 3.0}, 7e-4, _TRIED),
+        "simpo": Setting("simpo", {"beta": 5.0, "gamma": 1.0}, 2e-4, _TRIED),
+        "orpo_from_base": Setting("orpo", {"lam": 0.5}, 3e-3, _TRIED, pairs=2000, max_steps=350, start="base"),
+    }
+)
 
 
 @dataclass(frozen=True)
