@@ -21,6 +21,7 @@ from table import Row, print_rows
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
+from lessons_lib import scoring
 from lessons_lib.collation import plan_batches, tokenize_rows
 from lessons_lib.lab import annotators, checkpoints
 from lessons_lib.models import word_level_tokenizer
@@ -46,7 +47,7 @@ def lab_runs() -> list[Row]:
         data = thumbs if method == "kto" else pairs
         for order in ("random", "sorted"):
             seconds = [_lab_run(data, method, order, seed) for seed in range(3)]
-            target, ok = ("about 3, at most 5", min(seconds) <= 5) if method == "dpo" else ("", None)
+            target, ok = ("about 3, at most 5", max(seconds) <= 5) if method == "dpo" else ("", None)
             note = f"126 steps of 16, batches {order}; range of 3 seeds {min(seconds):.2f} to {max(seconds):.2f}"
             rows.append(Row(f"lab run, {method}", f"{statistics.median(seconds):.2f} CPU-s", target, ok, note))
     return rows
@@ -55,6 +56,7 @@ def lab_runs() -> list[Row]:
 def _lab_run(data, method: str, order: str, seed: int) -> float:
     model, tokenizer = checkpoints.load("sft-0")
     config = TrainConfig(batch_order=order, seed=seed, append_eos=False)
+    scoring._memory.clear()  # so that each run scores its reference itself
     start = time.process_time()
     train(model, data, method, config, tokenizer=tokenizer, progress=False)
     return time.process_time() - start
