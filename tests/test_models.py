@@ -155,6 +155,12 @@ def test_sample_draws_from_the_models_distribution():
     assert (seen - expected).abs().max() < 4 * (0.25 / 20_000) ** 0.5
 
 
+def test_a_token_of_probability_zero_is_never_drawn():
+    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]]).expand(4, -1)
+    uniforms = torch.tensor([0.0, 0.5, 0.25, 1 - 2**-53], dtype=torch.float64)
+    assert models._draw(logits, uniforms, 1.0).tolist() == [1, 3, 1, 3]
+
+
 def test_sample_leaves_the_training_mode():
     model = tiny().train()
     models.sample(model, [[1]], max_new_tokens=2, eos_id=EOS, seed=0)

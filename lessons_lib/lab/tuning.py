@@ -25,12 +25,22 @@ FILE = RECORDED / "tuning.json"
 
 
 def record(*, progress: bool = True) -> Path:
-    """Run every search (about 15 minutes on one core) and write what it measured; the file's path."""
+    """Run every search (about 15 minutes on one core) and write what it measured; the file's path.
+
+    Runs are written down one by one, and a search that was stopped goes on after the last of them.
+    """
+    unfinished = FILE.with_suffix(".unfinished")
+    unfinished.touch()
     seeds = range(len(checkpoints.SFT_NAMES))
     runs = [(name, point, seed) for name, search in SEARCHES.items() for point in search.points() for seed in seeds]
-    bar = tqdm(runs, desc="tuning", unit="run", disable=not progress)
-    lines = ",\n".join("  " + json.dumps({"search": name, **run(point, seed)}) for name, point, seed in bar)
+    done = len(unfinished.read_text().splitlines())
+    bar = tqdm(runs[done:], desc="tuning", initial=done, total=len(runs), unit="run", disable=not progress)
+    with unfinished.open("a") as file:
+        for name, point, seed in bar:
+            print(json.dumps({"search": name, **run(point, seed)}), file=file, flush=True)
+    lines = ",\n".join(unfinished.read_text().splitlines())
     FILE.write_text(f'{{"provenance": {json.dumps(provenance("lab tune"), indent=1)},\n "runs": [\n{lines}\n]}}\n')
+    unfinished.unlink()
     return FILE
 
 
