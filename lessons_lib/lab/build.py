@@ -57,7 +57,8 @@ RECIPES = {
         feedforward=512,
         activation="silu",
         base_learning_rate=1e-3,
-        sft_learning_rate=5e-4,
+        sft_steps=1500,
+        sft_learning_rate=1e-3,
     ),
 }
 
