@@ -136,6 +136,7 @@ def test_gold_by_hand(reply, parts, total):
     assert found.total[0] == pytest.approx(total)
     if parts is not None:
         assert {part: count[0] for part, count in found.counts.items() if count[0]} == parts
+    assert sum(found.points().values()) == pytest.approx(total) and 0 not in found.points().values()
 
 
 def test_gold_of_many_is_gold_of_each():
@@ -239,5 +240,5 @@ def test_vectorized_gold_is_the_slow_readable_one(prompt, replies):
 def test_gold_checks_its_input():
     with pytest.raises(ValueError, match="as many replies as prompts"):
         world.gold([PROMPT], [BEST, BEST])
-    with pytest.raises(ValueError, match="each prompt of 8 words"):
-        world.gold(["<bos> find"], [BEST])
+    with pytest.raises(ValueError, match="each prompt of 8 words, got 2 replies and 2 prompts of 2, 8 words"):
+        world.gold([PROMPT, "<bos> find"], [BEST, BEST])

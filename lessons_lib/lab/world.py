@@ -258,6 +258,14 @@ class Gold:
         """(n,) the gold reward: each part's points times its count. A multiple of 0.05, at most 3.4."""
         return sum(points * self.counts[part] for part, points in POINTS.items()).round(2)
 
+    def points(self, row: int = 0) -> dict[str, float]:
+        """What one reply earns and pays, part by part; parts that do not occur are left out."""
+        return {
+            part: round(points * int(self.counts[part][row]), 2)
+            for part, points in POINTS.items()
+            if self.counts[part][row]
+        }
+
     @property
     def malformed(self) -> np.ndarray:
         """(n,) booleans: the reply is ungrammatical somewhere or unfinished."""
@@ -273,17 +281,17 @@ def gold(prompts: Sequence[str | Sequence[int]], replies: Sequence[str | Sequenc
 
     Example:
         >>> found = gold(["<bos> find a red lamp for ann =>"], ["try the red chair . it costs 20 dollars . <eos>"])
-        >>> {part: int(count[0]) for part, count in found.counts.items() if count[0]}
-        {'right_feature': 1, 'right_price': 1}
+        >>> found.points()
+        {'right_feature': 1.0, 'right_price': 1.0}
         >>> found.total
         array([2.])
     """
-    asked, _ = _matrix(prompts)
+    asked, asked_lengths = _matrix(prompts)
     words, lengths = _matrix(replies)
-    if len(asked) != len(words) or asked.shape[1] != PROMPT_TOKENS:
+    if len(asked) != len(words) or (asked_lengths != PROMPT_TOKENS).any():
         raise ValueError(
-            f"expected as many replies as prompts, each prompt of {PROMPT_TOKENS} words, "
-            f"got {len(asked)} prompts of up to {asked.shape[1]} words and {len(words)} replies"
+            f"expected as many replies as prompts, each prompt of {PROMPT_TOKENS} words, got {len(words)} replies "
+            f"and {len(asked)} prompts of {', '.join(map(str, sorted(set(asked_lengths.tolist()))))} words"
         )
     feature, category, price = (_first(words, kind) for kind in ("feature", "category", "price"))
     says = {kind: _IS[kind][words].sum(axis=1) for kind in ("polite", "rude", "offer", "price", "in_stock", "sold_out")}
