@@ -1,48 +1,59 @@
 """Exercises as a learner meets them: the stub runs and is told what is missing; the solution passes every check."""
 
-import ast
+import runpy
+from pathlib import Path
 
 import nbformat
 import pytest
 
-SOLUTIONS = {
-    "05_implement_ipo.ipynb": """
-def my_ipo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, tau):
-    h = (policy_chosen - reference_chosen) - (policy_rejected - reference_rejected)
-    return (h - 1 / (2 * tau)) ** 2
-def tau_for_margin(margin):
-    return 1 / (2 * margin)
-def averaged_tau(tau, length):
-    return tau * length
-""",
-}
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "exercises").glob("[0-9]*.ipynb"))
 
 
-def verdicts(notebook, solution=""):
-    """Run the code cells in order, the solution's functions in place of the stubs'; what the checks answered."""
-    solved = {node.name: ast.unparse(node) for node in ast.parse(solution).body}
+def number_of(path):
+    return path.name[:2]
+
+
+def spec_of(path):
+    """The hidden spec of an exercise's notebook."""
+    return runpy.run_path(ROOT / "exercises" / "specs" / f"ex{number_of(path)}.py")["EXERCISE"]
+
+
+def solution_of(path):
+    """The names that an exercise's solution defines, with their values."""
+    return runpy.run_path(ROOT / "exercises" / "solutions" / f"ex{number_of(path)}.py")
+
+
+def verdicts(notebook, solution=None):
+    """Run the code cells in order, the solution's names in place of the stubs'; what the checks answered."""
     names, answers = {}, []
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
         exec(cell.source, names)
-        for name in set(solved) & set(names):
-            exec(solved[name], names)
+        if cell.metadata.get("nbgrader", {}).get("solution") and solution:
+            name = cell.metadata.nbgrader.grade_id
+            names[name] = solution[name]
         if cell.source.startswith("check_"):
             answers.append(eval(cell.source, names))
     return answers
 
 
-@pytest.mark.parametrize("name", SOLUTIONS)
-def test_the_stub_runs_and_the_solution_passes(root, name):
-    notebook = nbformat.read(root / "exercises" / name, as_version=4)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_stub_runs_and_the_solution_passes(path):
+    notebook = nbformat.read(path, as_version=4)
     asked = verdicts(notebook)
     assert asked and not any(asked)
-    assert all(verdicts(notebook, SOLUTIONS[name]))
+    assert all(verdicts(notebook, solution_of(path)))
 
 
-def test_every_exercise_has_its_solution_here(root):
-    assert {path.name for path in (root / "exercises").glob("*.ipynb")} == set(SOLUTIONS)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_marked_item_has_its_stub(path):
+    spec = spec_of(path)
+    assert (spec.lesson, spec.notebook) == (int(number_of(path)), path.name)
+    cells = nbformat.read(path, as_version=4).cells
+    stubs = [cell.metadata.nbgrader.grade_id for cell in cells if cell.metadata.get("nbgrader", {}).get("solution")]
+    assert [item.name for item in spec.items] == stubs
 
 
 def test_notebooks_are_committed_without_outputs(root):

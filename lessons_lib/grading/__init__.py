@@ -1,10 +1,5 @@
-"""Feedback on exercises. `checks` answers on the spot, in the learner's own notebook; it gives no marks."""
+"""Grading: feedback on the spot in the learner's own notebook, and what marks are made from.
 
-from lessons_lib.grading.checks import (
-    Verdict,
-    check_averaged_tau,
-    check_ipo_loss,
-    check_tau_for_margin,
-)
-
-__all__ = ["Verdict", "check_averaged_tau", "check_ipo_loss", "check_tau_for_margin"]
+`verdict` holds what the checks share, `lesson05` and its like the checks of one exercise: they run in the learner's
+process, protect nobody and give no marks. `spec` says what a marked item is; the marks come from a second process.
+"""

@@ -1,9 +1,9 @@
 """Studies: named fine-tunes in the lab that a lesson runs live for one seed and reads back for the others.
 
-A study is a few arms (a method with its settings) on one kind of preference data. `run` trains one arm
-with one seed; `record` does so for all arms and seeds and writes one small file with its provenance;
-`recorded` reads that file. Live and recorded runs come from the same function, so a lesson can draw one
-over the other. ``python -m lessons_lib lab record NAME`` regenerates a file.
+A study is a few arms (a method with its settings) on one kind of preference data; `lessons_lib.lab.catalogue`
+holds them, a module a lesson. `run` trains one arm with one seed; `record` does so for all arms and seeds and
+writes one small file with its provenance; `recorded` reads that file. Live and recorded runs come from the same
+function, so a lesson can draw one over the other. ``python -m lessons_lib lab record NAME`` regenerates a file.
 
 A seed draws the preference data, the batch order and the evaluation's samples, and picks the SFT
 checkpoint (the seed modulo their number), so that an interval over seeds includes what the checkpoint does.
@@ -12,14 +12,16 @@ checkpoint (the seed modulo their number), so that an interval over seeds includ
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
+import pkgutil
 import platform
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,7 +31,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from lessons_lib.errors import UserError
-from lessons_lib.lab import annotators, checkpoints
+from lessons_lib.lab import catalogue, checkpoints
 from lessons_lib.lab.evaluation import Evaluator
 from lessons_lib.methods import METHODS
 from lessons_lib.training import TrainConfig, train
@@ -39,13 +41,28 @@ PACKAGES = ("torch", "transformers", "accelerate", "numpy")  # whose versions a 
 UNRECORDED = ("epoch", "grad_norm", "learning_rate")
 
 
+RowMaker = Callable[..., list[dict]]  # (pool of scored samples, *, seed) -> preference rows
+
+
 @dataclass(frozen=True)
 class Arm:
-    """One curve of a study: a method, and what it sets beside the study's own configuration."""
+    """One curve of a study: a method, and where it departs from the study.
+
+    Attributes:
+        label: its name in a legend.
+        method: a key of `METHODS`, or "sft".
+        settings: fields of `TrainConfig` that it sets beside the study's own configuration.
+        make_rows: its own preference data; None: the study's.
+        start: the checkpoint that it begins at: "sft" (which of the three, the seed says) or "base".
+        first: an arm that is trained before it; this one goes on from there, with that as its reference.
+    """
 
     label: str
     method: str
-    settings: Mapping[str, object] = field(default_factory=dict)  # fields of TrainConfig
+    settings: Mapping[str, object] = field(default_factory=dict)
+    make_rows: RowMaker | None = None
+    start: str = "sft"
+    first: Arm | None = None
 
 
 @dataclass(frozen=True)
@@ -54,40 +71,26 @@ class Study:
 
     name: str
     question: str
-    make_rows: Callable[..., list[dict]]  # (pool of scored samples, *, seed) -> preference rows
+    make_rows: RowMaker
     config: TrainConfig
     arms: Mapping[str, Arm]
     seeds: tuple[int, ...] = tuple(range(6))
     samples: int = 512  # replies to test prompts, scored at each evaluation
 
 
-STUDIES: dict[str, Study] = {
-    study.name: study
-    for study in (
-        Study(
-            name="near_deterministic",
-            question="What do DPO and IPO do with 150 pairs whose labels are never in doubt?",
-            make_rows=partial(annotators.label_pairs, n=150, deterministic=True),
-            # A constant step, so that nothing but the loss can stop the margin.
-            config=TrainConfig(
-                max_steps=300, learning_rate=3e-4, schedule="constant", evaluate_every=25, append_eos=False
-            ),
-            arms={
-                "dpo_0.1": Arm("DPO, β = 0.1", "dpo", {"hyperparameters": {"beta": 0.1}}),
-                "dpo_0.5": Arm("DPO, β = 0.5", "dpo", {"hyperparameters": {"beta": 0.5}}),
-                "ipo_0.1": Arm("IPO, τ = 0.1", "ipo", {"hyperparameters": {"tau": 0.1}}),
-                "ipo_0.5": Arm("IPO, τ = 0.5", "ipo", {"hyperparameters": {"tau": 0.5}}),
-            },
-        ),
-    )
-}
+@cache
+def studies() -> dict[str, Study]:
+    """Every study of the catalogue by its name."""
+    modules = (module.name for module in pkgutil.iter_modules(catalogue.__path__))
+    found = (importlib.import_module(f"{catalogue.__name__}.{name}").STUDIES for name in sorted(modules))
+    return {study.name: study for of_lesson in found for study in of_lesson}
 
 
 def get_study(name: str) -> Study:
     """The study of that name; a UserError lists the names where there is none."""
-    if name not in STUDIES:
-        raise UserError(f"study: expected one of {', '.join(STUDIES)}, got {name!r}")
-    return STUDIES[name]
+    if name not in studies():
+        raise UserError(f"study: expected one of {', '.join(studies())}, got {name!r}")
+    return studies()[name]
 
 
 def run(study: Study, arm: str, seed: int, *, evaluate_every: int | None = None, progress: bool = True) -> pd.DataFrame:
@@ -104,13 +107,13 @@ def run(study: Study, arm: str, seed: int, *, evaluate_every: int | None = None,
         pairs, `margin`: the batch's mean reward margin in nats, not scaled by β or τ.
     """
     checkpoint = checkpoints.SFT_NAMES[seed % len(checkpoints.SFT_NAMES)]
-    model, tokenizer = checkpoints.load(checkpoint)
-    reference, _ = checkpoints.load(checkpoint)
-    rows = study.make_rows(checkpoints.pool(checkpoint), seed=seed)
-    evaluator = Evaluator(reference, samples=study.samples, seed=seed)
+    evaluator = Evaluator(checkpoints.load(checkpoint)[0], samples=study.samples, seed=seed)
     chosen = study.arms[arm]
     every = evaluate_every or study.config.evaluate_every
-    config = dataclasses.replace(study.config, seed=seed, evaluate_every=every, **chosen.settings)
+    common = dataclasses.replace(study.config, seed=seed, evaluate_every=every)
+    model, tokenizer = _start_of(chosen, checkpoint, study, common, progress)
+    rows = (chosen.make_rows or study.make_rows)(checkpoints.pool(checkpoint), seed=seed)
+    config = dataclasses.replace(common, **chosen.settings)
     start = {"step": 0, **evaluator.row(model, 0)}
     result = train(model, rows, chosen.method, config, tokenizer=tokenizer, evaluate=evaluator.row, progress=progress)
     history = pd.concat([pd.DataFrame([start]), result.history], ignore_index=True)
@@ -169,6 +172,17 @@ def provenance(command: str) -> dict:
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
     }
+
+
+def _start_of(arm: Arm, checkpoint: str, study: Study, common: TrainConfig, progress: bool):
+    """(model, tokenizer) that an arm begins at: a checkpoint, or what its first arm made of one."""
+    if arm.first is None:
+        return checkpoints.load(checkpoint if arm.start == "sft" else arm.start)
+    model, tokenizer = _start_of(arm.first, checkpoint, study, common, progress)
+    rows = (arm.first.make_rows or study.make_rows)(checkpoints.pool(checkpoint), seed=common.seed)
+    config = dataclasses.replace(common, evaluate_every=None, **arm.first.settings)
+    train(model, rows, arm.first.method, config, tokenizer=tokenizer, progress=progress)
+    return model, tokenizer
 
 
 def _reward_scale(method: str, config: TrainConfig) -> float:

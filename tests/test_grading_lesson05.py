@@ -1,9 +1,9 @@
-"""Each check accepts the solution and rejects every typical mistake for its own reason."""
+"""Exercise 5: each check accepts the solution and rejects every typical mistake for its own reason."""
 
 import pytest
 import torch
 
-from lessons_lib.grading import check_averaged_tau, check_ipo_loss, check_tau_for_margin
+from lessons_lib.grading.lesson05 import check_averaged_tau, check_ipo_loss, check_tau_for_margin
 
 
 def ipo(pc, pr, rc, rr, tau):
