@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev learn test test-fast lint bench clean
+.PHONY: help setup setup-dev learn test test-fast lint minutes bench clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,7 +38,7 @@ learn: setup  ## open the lessons in JupyterLab
 
 test: setup-dev  ## run the whole suite, notebooks included
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile
-	$(BIN)/python -m pytest notebooks --nbval-lax --nbval-current-env
+	$(BIN)/python -m pytest notebooks --nbval-lax --nbval-current-env -n 2 --dist loadfile -p tests.notebook_times
 
 test-fast: setup-dev  ## the quick part of the suite, about 2 minutes
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile -m "not slow and not browser"
@@ -46,6 +46,9 @@ test-fast: setup-dev  ## the quick part of the suite, about 2 minutes
 lint: setup-dev  ## check style and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+minutes: setup-dev  ## count the minutes that each lesson takes its reader
+	@$(BIN)/python tests/lesson_pages.py
 
 bench: setup-dev  ## measure speed and memory, print each beside its target
 	$(BIN)/python tests/benchmarks/run.py
