@@ -350,7 +350,7 @@ class _Step:
     @property
     def mismatched_pass(self) -> bool:
         """Whether each step first scores prompts with other rows' responses, as KTO's reference point asks."""
-        return "kl" in self.method.inputs
+        return self.method.scores_mismatched
 
     @property
     def reference_pass(self) -> bool:

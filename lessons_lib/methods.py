@@ -1,8 +1,9 @@
 """One table with the facts of the five methods; nothing else in the project repeats them.
 
 The trainer, the comparison pages, the decision tree, the explorers and the tests read `METHODS`.
-A method's loss function is the source of its defaults and of what it needs: `inputs`, `needs_reference`
-and `hyperparameters[...].default` are read from its signature, so they cannot disagree with it.
+A method's loss function is the source of its defaults and of what it takes: `inputs` and
+`hyperparameters[...].default` are read from its signature, so they cannot disagree with it. Only they load
+the losses, and torch with them: whoever asks for nothing else, as the memory calculator does, waits for neither.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
-
-from lessons_lib import losses
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,16 @@ class Method:
     average: bool
     policy_passes: int
     reference_passes: int
-    loss: Callable
     knobs: tuple[HyperParameter, ...]
     paper: Paper
     trl: TRLSpelling
+
+    @cached_property
+    def loss(self) -> Callable:
+        """The function of `lessons_lib.losses` that is named after the key."""
+        from lessons_lib import losses
+
+        return getattr(losses, f"{self.key}_loss")
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -90,7 +95,12 @@ class Method:
 
     @property
     def needs_reference(self) -> bool:
-        return any(name.startswith("reference") for name in self.inputs)
+        return self.reference_passes > 0
+
+    @property
+    def scores_mismatched(self) -> bool:
+        """Whether a step also scores prompts with other rows' responses, as KTO's reference point asks."""
+        return self.policy_passes > (2 if self.data == "paired" else 1)
 
     @property
     def _parameters(self):
@@ -108,7 +118,6 @@ _DPO = Method(
     average=False,
     policy_passes=2,
     reference_passes=2,
-    loss=losses.dpo_loss,
     knobs=(
         _BETA,
         HyperParameter(
@@ -146,7 +155,6 @@ _IPO = Method(
     average=False,
     policy_passes=2,
     reference_passes=2,
-    loss=losses.ipo_loss,
     knobs=(HyperParameter("tau", "τ", (0.01, 1.0), "larger stays closer: the margin stops at 1/(2τ) nats", "beta"),),
     paper=Paper(
         "Azar, Rowland, Piot, Guo, Calandriello, Valko and Munos",
@@ -174,7 +182,6 @@ _KTO = Method(
     average=False,
     policy_passes=2,
     reference_passes=2,
-    loss=losses.kto_loss,
     knobs=(
         _BETA,
         HyperParameter("desirable_weight", "λ_D", (1.0, 15.0), "larger learns more from thumbs up", "desirable_weight"),
@@ -202,7 +209,6 @@ _ORPO = Method(
     average=True,
     policy_passes=2,
     reference_passes=0,
-    loss=losses.orpo_loss,
     knobs=(HyperParameter("lam", "λ", (0.1, 1.0), "larger weighs preference against imitation", "beta"),),
     paper=Paper(
         "Hong, Lee and Thorne",
@@ -230,7 +236,6 @@ _SIMPO = Method(
     average=True,
     policy_passes=2,
     reference_passes=0,
-    loss=losses.simpo_loss,
     knobs=(
         HyperParameter("beta", "β", (2.0, 10.0), "larger scales the reward up: a sharper loss", "beta"),
         HyperParameter("gamma", "γ", (0.5, 5.0), "larger asks for a wider gap between the two rewards", "simpo_gamma"),

@@ -84,9 +84,11 @@ def test_the_usual_range_is_accepted_by_the_loss(method):
 
 @EACH
 def test_passes(method):
-    """A method without a reference makes no pass of one; KTO's second pass is that of the mismatched pair."""
+    """A loss that takes no reference's log-probs makes no pass of one; KTO's second pass is the mismatched pair's."""
     assert method.policy_passes == 2
-    assert method.reference_passes == (2 if method.needs_reference else 0)
+    takes_reference = any(name.startswith("reference") for name in method.inputs)
+    assert (method.reference_passes, method.needs_reference) == ((2, True) if takes_reference else (0, False))
+    assert method.scores_mismatched == ("kl" in method.inputs)
 
 
 @EACH
