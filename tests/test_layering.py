@@ -20,12 +20,12 @@ PACKAGE = Path(lessons_lib.__file__).parent
 LAYERS = {
     4: ["__main__", "commands.*"],
     3: ["explorers.*", "quiz", "grading.*", "decide", "match", "report", "benchmark", "recipes", "diagnose"],
-    2: ["training", "memory", "memory_probe", "plots", "data.profile", "lab.*"],
+    2: ["training", "own_model", "memory", "memory_probe", "plots", "data.profile", "lab.*"],
     1: [
         *["methods", "metrics", "models", "bandit"],
         *["architecture", "collation", "resume", "scoring", "packing", "train_config"],  # parts of memory and training
         *["data", "data.preferences", "data.readers", "data.hub_schemas", "data.judgements", "data.real"],
-        *["data.real_rows", "data.figures", "data.twins"],
+        *["data.real_rows", "data.figures", "data.twins", "data.rated_log"],
     ],
     0: ["", "losses", "logps", "textbook", "_checks", "errors", "_surroundings"],  # "" is the package itself
 }

@@ -138,7 +138,8 @@ def _profile_real(arguments: argparse.Namespace) -> None:
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     for entry in real.DATASETS.values():
-        measures = figures.measure(entry.name, real.load(entry.name))
+        records = real.load(entry.name)
+        measures = figures.measure(entry.name, records)
         profile = {
             "dataset": entry.name,
             "repository": entry.repository,
@@ -147,6 +148,7 @@ def _profile_real(arguments: argparse.Namespace) -> None:
             "date": datetime.date.today().isoformat(),
             "versions": {"lessons_lib": __version__, "python": platform.python_version()},
             "measures": [vars(m) for m in measures],
+            **{key: table(records) for key, table in figures.TABLES.get(entry.name, {}).items()},
         }
         path = arguments.out / f"{entry.name}.json"
         path.write_text(json.dumps(profile, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

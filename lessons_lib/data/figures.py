@@ -65,11 +65,26 @@ def measure(name: str, records: Records) -> list[Measure]:
 def committed(name: str) -> dict:
     """The committed profile: ``measures`` (a list of `Measure`) and where they come from.
 
-    Its other keys are dataset, repository, commit, command, date and versions.
+    Its other keys are dataset, repository, commit, command, date, versions, and those of `TABLES`.
     """
     text = resources.files("lessons_lib.data").joinpath(f"profiles/{name}.json").read_text(encoding="utf-8")
     profile = json.loads(text)
     return {**profile, "measures": [Measure(**entry) for entry in profile["measures"]]}
+
+
+def rating_patterns(records: Records) -> dict[str, int]:
+    """How many questions of feedbackqa_cdc have their passages rated so: "003|12|33" → 2. Counts, no text.
+
+    A passage's ratings are digits, 0 for Bad to 3 for Excellent, in order; passages and patterns are sorted.
+    """
+    questions = defaultdict(list)
+    for r in records:
+        questions[r.question].append("".join(sorted(str(RATINGS.index(rating)) for rating in r.ratings)))
+    return dict(sorted(Counter("|".join(sorted(passages)) for passages in questions.values()).items()))
+
+
+RATINGS = ("Bad", "Could be Improved", "Acceptable", "Excellent")
+TABLES = {"feedbackqa_cdc": {"rating_patterns": rating_patterns}}  # what a profile holds beside its measures
 
 
 def finding(name: str, measures: Sequence[Measure]) -> tuple[str, list[Measure]]:
