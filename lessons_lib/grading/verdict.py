@@ -38,8 +38,23 @@ class Mistake:
     hint: str
 
 
-def check_loss(function, right, mistakes: Sequence[Mistake], logps: dict, hyperparameters: dict) -> Verdict:
-    """Judge a loss by its kind of answer, its shape, its gradient and its values, in this order."""
+_PAIRS_HINT = "compare your h with (policy_chosen − reference_chosen) − (policy_rejected − reference_rejected)"
+
+
+def check_loss(
+    function,
+    right,
+    mistakes: Sequence[Mistake],
+    logps: dict,
+    hyperparameters: dict,
+    *,
+    rows: str = "pairs",
+    otherwise: str = _PAIRS_HINT,
+) -> Verdict:
+    """Judge a loss by its kind of answer, its shape, its gradient and its values, in this order.
+
+    `rows` says what the batch is made of; `otherwise` is the hint where no mistake is recognised.
+    """
     inputs = [torch.tensor(values, dtype=torch.float64, requires_grad=True) for values in logps.values()]
     shown = ", ".join(f"{name}={values}" for name, values in logps.items())
     shown += "".join(f", {name}={value}" for name, value in hyperparameters.items())
@@ -58,17 +73,18 @@ def check_loss(function, right, mistakes: Sequence[Mistake], logps: dict, hyperp
     if came.ndim == 0:
         return wrong("likely cause: already averaged over the batch; return one loss per example")
     if came.shape != expected.shape:
-        return wrong(f"likely cause: shape {tuple(came.shape)} where one loss per example, (3,), was asked for")
+        asked = tuple(expected.shape)
+        return wrong(f"likely cause: shape {tuple(came.shape)} where one loss per example, {asked}, was asked for")
     if torch.allclose(came.detach().to(expected), expected, rtol=1e-6, atol=1e-9):
         if not came.requires_grad:
             return wrong("likely cause: no gradient; stay in torch and leave out .item(), .detach() and float()")
-        return Verdict(True, f"right on a batch of {len(expected)} pairs: {_rounded(expected.tolist())}")
+        return Verdict(True, f"right on a batch of {len(expected)} {rows}: {_rounded(expected.tolist())}")
     if (came == came[0]).all():
         return wrong("likely cause: a constant; the answer does not depend on the log-probs")
     for mistake in mistakes:
         if torch.allclose(came.detach().to(expected), mistake.answer(*inputs, **hyperparameters).detach(), rtol=1e-6):
             return wrong(f"likely cause: {mistake.name}: {mistake.hint}")
-    return wrong("compare your h with (policy_chosen − reference_chosen) − (policy_rejected − reference_rejected)")
+    return wrong(otherwise)
 
 
 def check_numbers(function, right: Callable, mistakes: Sequence[Mistake], cases: Sequence[tuple]) -> Verdict:
