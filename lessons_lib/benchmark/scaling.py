@@ -1,0 +1,101 @@
+"""The benchmark's scale part: DPO, DPO with NLL and IPO on a fresh stream of 1,000 to 100,000 preferences.
+
+Every run sees each pair once, at a constant learning rate, and is measured on test prompts as it goes, so that one
+run shows what every smaller amount of data would have given. The pool of a checkpoint holds 16 replies to each of
+1,056 training prompts: about 126,000 different pairs, of which a run takes 100,000.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lessons_lib.benchmark import files, loop, pools
+from lessons_lib.lab import checkpoints
+from lessons_lib.lab.evaluation import Evaluator
+from lessons_lib.train_config import TrainConfig
+
+PAIRS = 100_000
+BATCH = 32
+POINTS = tuple(int(step) for step in np.unique(np.geomspace(10, PAIRS // BATCH, 13).round()))  # 320 to 100,000 pairs
+LEARNING_RATES = (2e-5, 8e-5, 3.2e-4)
+ARMS = {
+    "dpo": ("dpo", {"hyperparameters": {"beta": 0.1}}),
+    "dpo_nll": ("dpo", {"hyperparameters": {"beta": 0.1}, "nll_weight": 1.0}),
+    "ipo": ("ipo", {"hyperparameters": {"tau": 0.1}}),
+}
+MEASURES = ("gold", "win_rate", "kl", "malformed", "chosen_logp", "rejected_logp", "length", "entropy", "forgetting")
+SAMPLES = 256
+
+
+def cells(seeds=range(3)) -> list[tuple[int, str, float]]:
+    """All runs, (seed, arm, learning rate), whole experiments first."""
+    return list(itertools.product(seeds, ARMS, LEARNING_RATES))
+
+
+def run(seed: int, arm: str, learning_rate: float) -> list[dict]:
+    """One run; a row for each of `POINTS`, and one for the model before the first step."""
+    name = checkpoints.SFT_NAMES[seed % len(checkpoints.SFT_NAMES)]
+    model, _ = checkpoints.load(name)
+    rows, batches = _stream(name, seed)
+    evaluator = _evaluator(name, seed)
+    method, settings = ARMS[arm]
+    config = TrainConfig(
+        batch_size=BATCH,
+        max_steps=len(batches),
+        learning_rate=learning_rate,
+        schedule="constant",
+        seed=seed,
+        **settings,
+    )
+    found, start = [], time.process_time()
+
+    def measure(step: int) -> None:
+        nonlocal start
+        seconds = time.process_time() - start
+        row = evaluator.row(model, step)
+        measures = {measure: row[measure] for measure in MEASURES}
+        setting = {"arm": arm, "learning_rate": learning_rate, "seed": seed, "checkpoint": name}
+        found.append(setting | {"step": step, "pairs": step * BATCH, **measures, "cpu_seconds": seconds})
+        start = time.process_time() - seconds  # the clock stands still while the model is measured
+
+    measure(0)
+    loop.fit(model, rows, batches, method, config, at=lambda step: measure(step) if step in POINTS else None)
+    return found
+
+
+def record(folder: Path, *, seeds=range(3), progress: bool = True) -> Path:
+    """Make all runs that are not yet in the unfinished file, one after the other, and write the table."""
+    from tqdm.auto import tqdm
+
+    from lessons_lib.lab.studies import provenance
+
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    rows = files.finished_lines(folder, "scale")
+    done = {(row["seed"], row["arm"], row["learning_rate"]) for row in rows}
+    left = [cell for cell in cells(seeds) if cell not in done]
+    for cell in tqdm(left, desc="scale", unit="run", disable=not progress):
+        found = run(*cell)
+        files.append(folder, "scale", found)
+        rows += found
+    path = files.write(folder, "scale", rows, provenance("benchmark --part scale"))
+    files.unfinished(folder, "scale").unlink()
+    return path
+
+
+@lru_cache(maxsize=1)
+def _stream(checkpoint: str, seed: int):
+    pairs = pools.fresh_pairs(checkpoints.pool(checkpoint), PAIRS // BATCH * BATCH, seed=seed)
+    rows = loop.token_rows(pairs, ("chosen", "rejected"), loop.reference_logps(checkpoint, checkpoint))
+    return rows, loop.plan(rows, batch_size=BATCH, steps=PAIRS // BATCH, seed=seed)
+
+
+@lru_cache(maxsize=1)
+def _evaluator(checkpoint: str, seed: int) -> Evaluator:
+    return Evaluator(checkpoints.load(checkpoint)[0], samples=SAMPLES, seed=seed)
