@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 JSON = dict | list | str | int | float | bool | None
 
@@ -40,9 +40,42 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a learner's code may use; seconds are of wall-clock time unless they say CPU.
+
+    They are generous, because a slow machine must not cost anybody points; what runs into one is stopped and named.
+    """
+
+    start_seconds: float = 120  # until the sandbox stands and Python runs in it
+    cell_seconds: float = 60  # one cell of the notebook, imports of torch included
+    call_seconds: float = 20  # one case of one item
+    total_seconds: float = 600  # everything of one submission, fresh starts after a stop included
+    cpu_seconds: int = 300  # CPU, of one process
+    memory_mb: int = 3000  # address space of one process, and what all of them together keep in memory
+    processes: int = 24  # processes and threads together
+    answer_bytes: int = 2_000_000  # one answer
+    file_mb: int = 64  # all of /tmp, and each file
+
+
+@dataclass(frozen=True)
 class Exercise:
-    """A graded exercise: the notebook that learners get, and the items that are marked in it."""
+    """A graded exercise: the notebook that learners get, and the items that are marked in it.
+
+    Attributes:
+        lesson: its number.
+        notebook: file name in exercises/.
+        items: in the order of the notebook's stub cells.
+        files: names of files in exercises/ that the notebook reads; the release and the sandbox have them beside it.
+        limits: what the learner's code may use.
+    """
 
     lesson: int
-    notebook: str  # file name in exercises/
+    notebook: str
     items: tuple[Item, ...]
+    files: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def name(self) -> str:
+        """The notebook's name without its ending: what `grade --exercise` and nbgrader call the exercise."""
+        return self.notebook.removesuffix(".ipynb")

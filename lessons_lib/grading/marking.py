@@ -1,0 +1,162 @@
+"""One submission to its mark: the learner's code runs in the sandbox, the comparison here.
+
+A child that is stopped, at a cell or in the middle of an item, is replaced by a fresh one that leaves that cell or
+item out. So a loop or an exit costs what it stands in and nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+
+from lessons_lib.grading import compare, own, sandbox
+from lessons_lib.grading.assignments import Assignment
+from lessons_lib.grading.spec import JSON, Item
+from lessons_lib.grading.submissions import FLAGS, Submission
+
+MOST_STARTS = 8  # children for one submission
+_ADVICE = 2000  # characters of a check's message that are kept
+
+
+@dataclass(frozen=True)
+class CaseMark:
+    """One hidden case: what was asked, what is right, what came, both in the wire's form, and the share earned."""
+
+    case: dict[str, JSON] | None
+    right: dict[str, JSON] | None
+    came: dict[str, JSON] | None
+    share: float
+    why: str
+
+
+@dataclass(frozen=True)
+class ItemMark:
+    """One item's points, and what its check on the spot said, which is the learner's text and no evidence."""
+
+    name: str
+    points: float
+    of: float
+    cases: tuple[CaseMark, ...]
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A submission's mark. `status` is "graded" or one of `submissions.UNREADABLE`, `flags` are of `FLAGS`."""
+
+    learner: str
+    status: str
+    flags: tuple[str, ...]
+    digest: str
+    items: tuple[ItemMark, ...]
+    errors: tuple[str, ...] = ()  # of cells, as the learner's process told them
+
+    @property
+    def points(self) -> float:
+        return sum(item.points for item in self.items)
+
+    @property
+    def of(self) -> float:
+        return sum(item.of for item in self.items)
+
+
+def mark(assignment: Assignment, submission: Submission, salt: bytes) -> Mark:
+    """The mark of a submission. A `sandbox.SandboxBroke` means that there is none, for no fault of the learner's."""
+    cases = own.cases_of(assignment.exercise, salt, submission.learner)
+    run = _Run(assignment, submission, cases)
+    readable = submission.status == "read"
+    if readable:
+        run.to_the_end()
+    return Mark(
+        learner=submission.learner,
+        status="graded" if readable else submission.status,
+        flags=tuple(flag for flag in FLAGS if flag in {*submission.flags, *run.flags}),
+        digest=submission.digest,
+        items=tuple(run.mark_of(item) for item in assignment.exercise.items),
+        errors=tuple(run.errors[:5]),
+    )
+
+
+class _Run:
+    """A submission on its way through as many children as it takes."""
+
+    def __init__(self, assignment: Assignment, submission: Submission, cases: dict):
+        self._limits = assignment.exercise.limits
+        self._files, self._checks, self._cases = assignment.files, assignment.checks, cases
+        # The checks on the spot run at the end, and only where they can explain something.
+        on_the_spot = set(assignment.checks.values())
+        self._cells = {i: source for i, source in enumerate(submission.cells) if source.strip() not in on_the_spot}
+        self.flags: set[str] = set()
+        self.errors: list[str] = []
+        self._marks: dict[str, list[CaseMark]] = {item.name: [] for item in assignment.exercise.items}
+        self._advice: dict[str, str] = {}
+        items = assignment.exercise.items
+        self._steps = [partial(self._answer, item) for item in items] + [partial(self._advise, item) for item in items]
+
+    def to_the_end(self) -> None:
+        deadline = time.monotonic() + self._limits.total_seconds
+        for _ in range(MOST_STARTS):
+            with sandbox.Child(self._limits, self._files) as child:
+                child.start()
+                self._as_far_as_it_goes(child)
+            if not self._steps:
+                return
+            if time.monotonic() > deadline:
+                break
+        self.flags.add("gave_up")
+
+    def _as_far_as_it_goes(self, child: sandbox.Child) -> None:
+        cell = None
+        try:
+            for cell in list(self._cells):
+                self._run_cell(child, cell)
+            cell = None
+            while self._steps:
+                self._steps[0](child)
+                self._steps.pop(0)
+        except sandbox.Stopped as stopped:
+            self.flags.add(stopped.why)
+            if cell is None:
+                self._steps.pop(0)
+            else:
+                del self._cells[cell]
+
+    def _run_cell(self, child: sandbox.Child, cell: int) -> None:
+        told = child.ask(self._limits.cell_seconds, do="cell", number=cell + 1, source=self._cells[cell])
+        if "error" in told and "cell_error" not in self.flags:
+            self.flags.add("cell_error")
+            self.errors.append(f"code cell {cell + 1}: {str(told['error'])[:500]}")
+
+    def _answer(self, item: Item, child: sandbox.Child) -> None:
+        for case in self._cases[item.name]:
+            came, why = None, "stopped"
+            try:
+                request = {"name": item.name, "case": case, "gradient": list(item.gradient)}
+                told = child.ask(self._limits.call_seconds, do="call", **request)
+                came, why = told.get("answer"), str(told.get("error", ""))[:500]
+            except sandbox.Stopped as stopped:
+                why = stopped.told
+                raise
+            finally:
+                self._marks[item.name].append(_case_mark(item, case, came, why))
+
+    def _advise(self, item: Item, child: sandbox.Child) -> None:
+        wrong = any(mark.share < 1 for mark in self._marks[item.name])
+        if wrong and item.name in self._checks:
+            told = child.ask(self._limits.call_seconds, do="check", source=self._checks[item.name])
+            self._advice[item.name] = str(told.get("message", told.get("error", "")))[:_ADVICE]
+
+    def mark_of(self, item: Item) -> ItemMark:
+        """Cases that were never reached count as unanswered."""
+        marks, cases = self._marks[item.name], self._cases[item.name]
+        marks = [*marks, *(_case_mark(item, case, None, "not answered") for case in cases[len(marks) :])]
+        points = item.points * sum(mark.share for mark in marks) / len(marks)
+        return ItemMark(item.name, round(points, 4), item.points, tuple(marks), self._advice.get(item.name, ""))
+
+
+def _case_mark(item: Item, case: dict[str, JSON] | None, came: JSON, why: str) -> CaseMark:
+    right = compare.expected(item, case)
+    came = came if isinstance(came, dict) else None
+    share, wrong = compare.share(item, case, right, came) if came else (0.0, why or "no answer")
+    return CaseMark(case, right, came, share, wrong)
