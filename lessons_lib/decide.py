@@ -15,10 +15,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from lessons_lib.data.profile import Profile
+from lessons_lib.errors import UserError
 from lessons_lib.methods import METHODS
+
+if TYPE_CHECKING:
+    from lessons_lib.data.profile import Profile
 
 EVIDENCE_SO_FAR = (
     "The matched comparison of the five methods has not been measured here yet: this advice rests on the papers "
@@ -35,11 +38,21 @@ class Constraints:
         reference: what there is room for: "live" (a frozen second model), "precomputed" (its log-probs, computed
             once before training), or "none".
         passes: planned passes over the data.
+        lora: whether adapters are trained, and not all weights.
     """
 
     checkpoint: Literal["base", "sft", "chat"] | None = None
     reference: Literal["live", "precomputed", "none"] | None = None
     passes: int = 1
+    lora: bool = False
+
+    def __post_init__(self):
+        known = {"checkpoint": ("base", "sft", "chat", None), "reference": ("live", "precomputed", "none", None)}
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise UserError(f"{name}: expected {', '.join(map(str, values))}, got {getattr(self, name)!r}")
+        if self.passes < 1:
+            raise UserError(f"passes: expected at least 1, got {self.passes}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class Facts:
         shape: "paired" or "unpaired".
         rows: what a trainer would see: decided pairs, or ratings. prompts: different ones.
         flip_rate: implied share of flipped labels; `why_flip_unknown` says why it is None.
-        near_deterministic: share of items, rated at least twice, whose raters all take the same side.
+        near_deterministic: share of decided items, rated at least twice, whose raters all take the same side.
         chosen_longer: share of pairs of unequal length whose winner is the longer one.
         first_wins: share of decisive verdicts for the response shown first.
         order_same: share of items that keep their verdict when the order is turned.
@@ -62,8 +75,8 @@ class Facts:
         hidden_ties, score_contradicts: share of pairs with equal scores, and with the higher score on the loser.
         cycles: share of prompts, where one could show, whose winners form a circle.
         repeats: share of decided rows that repeat another. leaks: prompts on both sides of a split.
-        empty: rows with an empty text.
-        checkpoint, reference, passes: see `Constraints`.
+        refused: rows that the reader could not use. empty: items with an empty text.
+        checkpoint, reference, passes, lora: see `Constraints`.
     """
 
     shape: Literal["paired", "unpaired"]
@@ -95,10 +108,12 @@ class Facts:
     cycles: float | None = None
     repeats: float | None = None
     leaks: int | None = None
+    refused: int | None = None
     empty: int | None = None
     checkpoint: Literal["base", "sft", "chat"] | None = None
     reference: Literal["live", "precomputed", "none"] | None = None
     passes: int = 1
+    lora: bool = False
 
     @classmethod
     def from_profile(cls, profile: Profile, constraints: Constraints | None = None) -> Facts:
@@ -122,6 +137,10 @@ class Facts:
         if self.first_wins_low is None:
             return None
         return max(self.first_wins_low - 0.5, 0.5 - self.first_wins_high)
+
+    @property
+    def chosen_shorter(self) -> float | None:
+        return None if self.chosen_longer is None else 1 - self.chosen_longer
 
     @property
     def kto_weight(self) -> float | None:
@@ -313,7 +332,8 @@ def recommend(facts: Facts) -> Recommendation:
         'kto'
     """
     tree, (path, leaf) = load_tree(), walk(facts)
-    known = {name: 0 if value is None else value for name, value in vars(facts).items()}
+    known = {**vars(facts), "chosen_shorter": facts.chosen_shorter}
+    known = {name: 0 if value is None else value for name, value in known.items()}
     return Recommendation(
         leaf.method,
         *_confidence(facts, leaf),
@@ -373,7 +393,11 @@ def starting_point(method: str, facts: Facts) -> tuple[Start, ...]:
     starts = []
     for record in tree.start[method]:
         value = knobs[record["name"]].default if record["value"] is None else record["value"]
-        starts.append(Start(record["name"], value, record["why"], tree.evidence[record["evidence"]]))
+        why = record["why"]
+        if facts.lora and record["name"] == "learning_rate":
+            step = tree.thresholds["LORA_STEP"]
+            value, why = step.value * value, f"{step.value:g} times that of all weights, as adapters need ({why})"
+        starts.append(Start(record["name"], value, why, tree.evidence[record["evidence"]]))
     if method == "kto" and facts.up_share is not None:
         why = f"{facts.up_share:.0%} of the ratings are up"
         for name, weight in zip(("desirable_weight", "undesirable_weight"), kto_weights(facts.up_share), strict=True):

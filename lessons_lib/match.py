@@ -14,7 +14,7 @@ from lessons_lib.data import judgements, readers
 from lessons_lib.data.profile import Profile, profile
 from lessons_lib.decide import Brief, Constraints, Facts, Recommendation, briefs, recommend
 from lessons_lib.errors import UserError
-from lessons_lib.memory import GIB, USABLE, Setting, estimate
+from lessons_lib.memory import GIB, USABLE, Setting, estimate, smallest_plan
 from lessons_lib.methods import METHODS
 
 
@@ -76,6 +76,7 @@ def match(
     hardware: Hardware | None = None,
     *,
     rows: Iterable[Mapping] | None = None,
+    apart_from: Iterable[Mapping] | None = None,
     count_tokens: Callable[[list[str]], list[int]] | None = None,
 ) -> Match:
     """Measure a dataset and say which method fits it.
@@ -86,7 +87,7 @@ def match(
         constraints: checkpoint, reference, passes. A `reference` that is given wins over the hardware's answer.
         hardware: None leaves open what fits.
         rows: the rows, where they are read already; else `open_rows(source)`.
-        count_tokens: as in `profile`.
+        apart_from, count_tokens: as in `profile`.
 
     Raises:
         UserError: as `open_rows` and `profile`.
@@ -97,11 +98,14 @@ def match(
         named = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}
         changed = {name: value for name, value in named.items() if value != getattr(Constraints(), name)}
         given = dataclasses.replace(brief.constraints, **changed)
-    measured = profile(open_rows(source) if rows is None else rows, name=source, count_tokens=count_tokens)
+    rows = open_rows(source) if rows is None else rows
+    measured = profile(rows, name=source, apart_from=apart_from, count_tokens=count_tokens)
     fits, notes = (), ()
     if hardware:
         fits = memory_fits(hardware)
         reference, notes = room_for_reference(fits, hardware.fixed_rows)
+        if not any(fit.fits for fit in fits):
+            notes += (what_would_fit(hardware),)
         asked = constraints.reference if constraints else None
         given = dataclasses.replace(given, reference=asked or reference)
     facts = Facts.from_profile(measured, given)
@@ -164,10 +168,7 @@ def room_for_reference(fits: Iterable[Fit], fixed_rows: bool) -> tuple[str | Non
     if ("dpo", "live") in fitting:
         return "live", ()
     if not any(method == "simpo" for method, _ in fitting):
-        note = (
-            "Nothing fits as you describe it, with a reference or without, so memory does not choose the method: "
-            "`python -m lessons_lib memory plan` finds the smallest plan that fits (LoRA, more GPUs, 4-bit weights)."
-        )
+        note = "Nothing fits as you describe it, with a reference or without, so memory does not choose the method."
         return ("precomputed" if fixed_rows else "none"), (note,)
     if fixed_rows and ("dpo", "precomputed") in fitting:
         note = (
@@ -176,6 +177,20 @@ def room_for_reference(fits: Iterable[Fit], fixed_rows: bool) -> tuple[str | Non
         )
         return "precomputed", (note,)
     return "none", ("A live reference does not fit, and rows that arrive during training cannot be precomputed.",)
+
+
+def what_would_fit(hardware: Hardware) -> str:
+    """The lightest change of what is trained with which this hardware would do, in words, for DPO."""
+    for kind, words in (("lora", "LoRA adapters on bfloat16 weights"), ("nf4", "LoRA adapters on 4-bit weights")):
+        setting = dataclasses.replace(hardware.setting, method="dpo")
+        plan = smallest_plan(setting, hardware.gpu_memory_bytes, max_gpus=setting.gpus, tuning=(kind,))
+        if plan:
+            gpus = "one GPU" if plan.setting.gpus == 1 else f"each of {plan.setting.gpus} GPUs, sharded"
+            return (
+                f"What would fit: {words} (rank {plan.setting.lora_rank}), reference log-probs precomputed: "
+                f"{plan.peak_bytes / GIB:.1f} GiB on {gpus}. `python -m lessons_lib memory plan` shows more."
+            )
+    return "Not even LoRA on 4-bit weights would fit; `python -m lessons_lib memory plan` says how many GPUs it takes."
 
 
 def hardware_of(

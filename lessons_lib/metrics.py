@@ -102,7 +102,8 @@ def wilson(share: float, n: float, *, confidence: float = 0.95) -> tuple[float, 
     z = NormalDist().inv_cdf((1 + _fraction("confidence", confidence)) / 2)
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half_width = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
-    return max(0.0, centre - half_width), min(1.0, centre + half_width)
+    # It holds the share itself; at 0 and 1 rounding would leave it out by 1e-17.
+    return min(share, max(0.0, centre - half_width)), max(share, min(1.0, centre + half_width))
 
 
 def win_rate(ours: ArrayLike, theirs: ArrayLike, *, confidence: float = 0.95) -> Interval:

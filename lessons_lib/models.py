@@ -85,6 +85,21 @@ def load(
     return model, tokenizer
 
 
+def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:
+    """A tokenizer alone, from a folder or the Hub.
+
+    Raises:
+        UserError: no such folder or Hub id, no network, or no tokenizer there.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(str(Path(path_or_id).expanduser()))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"tokenizer: cannot load {path_or_id}: {_first_sentence(error)} Name a folder that holds a tokenizer.json, "
+            f"or a Hub id, and check the network."
+        ) from error
+
+
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
     """Write both to `folder`, from where `load`, or transformers' own ``from_pretrained``, reads them."""
     with _no_progress_bars():

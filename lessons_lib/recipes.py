@@ -23,7 +23,6 @@ from lessons_lib.methods import METHODS
 
 TRL_VERSION = "1.16.0"
 TEST_SHARE = 0.05
-LORA_STEP = 10  # how much larger a step adapters take than all weights: our judgement, and common practice
 
 
 @dataclass(frozen=True)
@@ -123,12 +122,9 @@ def _starts(recipe: Recipe, rows: list[dict]) -> dict[str, Start]:
     """Every number of the run by name, with its reason: what the recipe sets, else where to start."""
     method, count = METHODS[recipe.method], len(rows)
     ups = sum(row["label"] for row in rows) / count if method.data == "unpaired" else None
-    facts = Facts(shape=method.data, rows=count, prompts=len({str(row["prompt"]) for row in rows}), up_share=ups)
+    prompts = len({str(row["prompt"]) for row in rows})
+    facts = Facts(shape=method.data, rows=count, prompts=prompts, up_share=ups, lora=recipe.lora_rank > 0)
     starts = {start.name: start for start in starting_point(recipe.method, facts)}
-    if recipe.lora_rank:
-        step = starts["learning_rate"]
-        why = f"{LORA_STEP} times that of all weights, as adapters need ({step.why})"
-        starts["learning_rate"] = Start("learning_rate", step.value * LORA_STEP, why, step.evidence)
     given = {"learning_rate": recipe.learning_rate, "batch_size": recipe.batch_size, "epochs": recipe.epochs}
     given |= recipe.hyperparameters or {}
     for name, value in given.items():

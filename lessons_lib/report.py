@@ -18,6 +18,7 @@ TITLES = {
     "size": ("rows", "refused", "unread", "prompts", "items", "decided", "raters", "words", "tokens", "multi_turn"),
     "cleanliness": (
         "leaks", "leaks_normalised", "repeats", "repeats_normalised", "contradictions", "empty", "identical",
+        "identical_normalised",
     ),
     "how sure the labels are": (
         "flip_rate", "agreement", "agreement_by_item", "agreement_decisive", "unanimous", "near_deterministic", "kappa",
@@ -144,7 +145,8 @@ def print_match(match: Match, console) -> None:
         )
     console.print(table)
     if match.fits:
-        table = Table("method", "reference", "peak", "", title=f"\n{memory_title(match)}", **_LOOK)
+        say(f"\n[bold]Memory.[/] {memory_title(match)}")
+        table = Table("method", "reference", "peak", "", **_LOOK)
         for row in memory_rows(match):
             table.add_row(*row)
         console.print(table)

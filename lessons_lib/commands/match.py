@@ -5,6 +5,7 @@ from __future__ import annotations
 from lessons_lib.commands.profile import (
     add_output_arguments,
     add_source_arguments,
+    other_rows_of,
     print_json,
     rows_of,
     token_counter,
@@ -24,7 +25,7 @@ def add_arguments(parser) -> None:
     given.add_argument(
         "--checkpoint", choices=("base", "sft", "chat"), help="what training starts from: base is not fine-tuned yet"
     )
-    given.add_argument("--passes", type=int, default=None, help="planned passes over the data (1)")
+    given.add_argument("--passes", type=int, default=1, help="planned passes over the data (1)")
     given.add_argument(
         "--reference",
         choices=("live", "precomputed", "none"),
@@ -65,9 +66,10 @@ def run(arguments) -> int:
     )
     found = match(
         arguments.source,
-        Constraints(arguments.checkpoint, arguments.reference, arguments.passes or 1),
+        Constraints(arguments.checkpoint, arguments.reference, arguments.passes, arguments.lora > 0),
         hardware,
         rows=rows_of(arguments),
+        apart_from=other_rows_of(arguments),
         count_tokens=token_counter(arguments.tokenizer),
     )
     if arguments.report:

@@ -24,7 +24,12 @@ def run(arguments) -> int:
     from lessons_lib.data.profile import profile
     from lessons_lib.report import html_page, print_profile
 
-    measured = profile(rows_of(arguments), name=arguments.source, count_tokens=token_counter(arguments.tokenizer))
+    measured = profile(
+        rows_of(arguments),
+        name=arguments.source,
+        apart_from=other_rows_of(arguments),
+        count_tokens=token_counter(arguments.tokenizer),
+    )
     if arguments.report:
         write_report(arguments.report, html_page(measured))
     if arguments.json:
@@ -55,6 +60,7 @@ def add_source_arguments(parser) -> None:
     parser.add_argument("--schema", help="a well-known schema that the rows have, such as hh-rlhf")
     parser.add_argument("--split", default="train", help="of a Hub dataset (train)")
     parser.add_argument("--config", help="of a Hub dataset")
+    parser.add_argument("--apart-from", metavar="FILE", help="another split of it: look for prompts that stand in both")
     parser.add_argument("--tokenizer", help="a folder with a tokenizer, or a Hub id: to count tokens")
 
 
@@ -67,14 +73,22 @@ def rows_of(arguments):
     """The rows of the source named on the command line, with a progress bar on a terminal."""
     from lessons_lib.match import expected_rows, open_rows
 
+    rows = open_rows(arguments.source, split=arguments.split, config=arguments.config, **_shape_of(arguments))
+    return _Watched(rows, expected_rows(arguments.source)) if sys.stderr.isatty() else rows
+
+
+def other_rows_of(arguments):
+    """The rows of the file that --apart-from names, which has the same columns; None where none is named."""
+    from lessons_lib.match import open_rows
+
+    return open_rows(arguments.apart_from, **_shape_of(arguments)) if arguments.apart_from else None
+
+
+def _shape_of(arguments) -> dict:
     pairs = [pair.partition("=") for pair in arguments.columns]
     if bad := [ours + sign for ours, sign, yours in pairs if not (ours and yours)]:
         raise UserError(f"--columns: expected OURS=YOURS, as in prompt=question, got {bad[0]!r}")
-    columns = {ours: yours for ours, _, yours in pairs}
-    rows = open_rows(
-        arguments.source, schema=arguments.schema, columns=columns, split=arguments.split, config=arguments.config
-    )
-    return _Watched(rows, expected_rows(arguments.source)) if sys.stderr.isatty() else rows
+    return {"schema": arguments.schema, "columns": {ours: yours for ours, _, yours in pairs}}
 
 
 class _Watched:

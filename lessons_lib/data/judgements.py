@@ -10,7 +10,8 @@ Three forms of rows are understood, each an iterable of dicts:
   ``second_acceptable`` (each response rated by itself as well).
 
 Each may carry ``item`` (what was judged: rows of one item are several verdicts on it), ``rater`` and ``split``.
-Texts are strings or lists of messages. Two different texts among three million share a 64-bit hash with a chance
+Texts are strings or lists of messages; what stands beside them may be text too, as in a CSV, where an empty cell
+says nothing. Two different texts among three million share a 64-bit hash with a chance
 of 3e-7. Nothing here judges whether a row is good: `preferences` refuses, this module only reads.
 """
 
@@ -69,8 +70,10 @@ def open_store(folder: Path) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(folder / "rows.duckdb", config=settings)
 
 
-def load(connection: duckdb.DuckDBPyConnection, rows: Iterable[Mapping], sample: Sample | None = None) -> str:
-    """Fill the table `judged` from `rows`, batch by batch, and answer with their form, a key of `FORMS`.
+def load(
+    connection: duckdb.DuckDBPyConnection, rows: Iterable[Mapping], sample: Sample | None = None, table: str = "judged"
+) -> str:
+    """Fill a table from `rows`, batch by batch, and answer with their form, a key of `FORMS`.
 
     Raises:
         UserError: no rows, a row of no known form or of another one than the first, a label or verdict that is none.
@@ -82,7 +85,7 @@ def load(connection: duckdb.DuckDBPyConnection, rows: Iterable[Mapping], sample:
         if sample:
             sample.add((r["prompt"], r["first"], r["second"] or "") for r in records)
         connection.register("batch", pa.Table.from_pylist(records, schema=_SCHEMA))
-        verb = "INSERT INTO judged" if start else "CREATE TABLE judged AS"
+        verb = f"INSERT INTO {table}" if start else f"CREATE TABLE {table} AS"
         connection.execute(f"{verb} {_COLUMNS.format(start=start)}")
         start += len(batch)
     if form is None:
@@ -106,7 +109,7 @@ def _records(batch: list[Mapping], form: str, start: int) -> Iterator[dict]:
                 f"row {number}: expected '{missing[0]}' as in the rows before, got {', '.join(map(str, row))}"
             )
         record = {"turns": _turns(row["prompt"]), **_READ[form](row, number)}
-        record |= {key: None if row.get(key) is None else str(row[key]) for key in ("item", "rater", "split")}
+        record |= {key: str(row[key]) if _given(row, key) else None for key in ("item", "rater", "split")}
         for key in ("prompt", "first", "second"):
             text = record[key] = _text(row["prompt"]) if key == "prompt" else record[key]
             words = None if text is None else text.lower().split()
@@ -115,14 +118,35 @@ def _records(batch: list[Mapping], form: str, start: int) -> Iterator[dict]:
         yield record
 
 
+def _given(row: Mapping, name: str) -> bool:
+    return row.get(name) not in (None, "")
+
+
+def _flag(row: Mapping, name: str, number: int) -> bool | None:
+    value = row[name] if _given(row, name) else None
+    known = {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else value
+    if value is not None and not isinstance(known, bool):
+        raise UserError(f"row {number}, {name}: expected true, false or nothing, got {value!r}")
+    return known
+
+
+def _score(row: Mapping, side: str, number: int) -> float | None:
+    name = next((name for name in SCORES[side] if _given(row, name)), None)
+    try:
+        return None if name is None else float(row[name])
+    except (TypeError, ValueError):
+        raise UserError(f"row {number}, {name}: expected a number, got {row[name]!r}") from None
+
+
 def _pair(row: Mapping, number: int) -> dict:
-    sides = ("rejected", "chosen") if row.get("chosen_first") is False else ("chosen", "rejected")
-    scores = [next((row[name] for name in SCORES[side] if row.get(name) is not None), None) for side in sides]
+    chosen_first = _flag(row, "chosen_first", number)
+    sides = ("rejected", "chosen") if chosen_first is False else ("chosen", "rejected")
+    scores = [_score(row, side, number) for side in sides]
     return {
         **dict(zip(("first", "second"), (_text(row[side]) for side in sides), strict=True)),
         **dict(zip(("first_score", "second_score"), scores, strict=True)),
         "side": 1 if sides[0] == "chosen" else -1,
-        "ordered": row.get("chosen_first") is not None,
+        "ordered": chosen_first is not None,
     }
 
 
@@ -133,16 +157,17 @@ def _rating(row: Mapping, number: int) -> dict:
 
 
 def _verdict(row: Mapping, number: int) -> dict:
-    if row["verdict"] not in _SIDES:
-        raise UserError(f'row {number}, verdict: expected "first", "second", "tie" or null, got {row["verdict"]!r}')
+    verdict = row["verdict"] if _given(row, "verdict") else None
+    if not isinstance(verdict, str | None) or verdict not in _SIDES:
+        raise UserError(f'row {number}, verdict: expected "first", "second", "tie" or nothing, got {verdict!r}')
     return {
         "first": _text(row["first"]),
         "second": _text(row["second"]),
-        "side": _SIDES[row["verdict"]],
+        "side": _SIDES[verdict],
         "ordered": True,
-        "slight": row.get("slight"),
-        "first_ok": row.get("first_acceptable"),
-        "second_ok": row.get("second_acceptable"),
+        "slight": _flag(row, "slight", number),
+        "first_ok": _flag(row, "first_acceptable", number),
+        "second_ok": _flag(row, "second_acceptable", number),
     }
 
 

@@ -20,6 +20,7 @@ import krippendorff
 import numpy as np
 
 from lessons_lib.data.judgements import Sample, load, open_store
+from lessons_lib.errors import UserError
 from lessons_lib.metrics import wilson
 
 TOKEN_SAMPLE = 2_000  # rows: enough for a 95th percentile
@@ -88,17 +89,22 @@ def _figure(record: Mapping) -> Figure:
 
 
 def profile(
-    rows: Iterable[Mapping], *, name: str = "dataset", count_tokens: Callable[[list[str]], list[int]] | None = None
+    rows: Iterable[Mapping],
+    *,
+    name: str = "dataset",
+    apart_from: Iterable[Mapping] | None = None,
+    count_tokens: Callable[[list[str]], list[int]] | None = None,
 ) -> Profile:
     """Measure a preference dataset in one pass over its rows.
 
     Args:
         rows: dicts, all of one form. `preferences.Rows` also say what they refused and skipped, which is reported.
         name: what to call it.
+        apart_from: rows of another split, in which no prompt of `rows` should occur; no other figure counts them.
         count_tokens: from texts to their numbers of tokens; without it token lengths stay unknown.
 
     Raises:
-        UserError: as `judgements.load`.
+        UserError: as `judgements.load`; where every row was refused, with the first reason.
 
     Example:
         >>> rows = [{"prompt": f"{i}?", "chosen": "yes it is", "rejected": "no"} for i in range(100)]
@@ -107,9 +113,22 @@ def profile(
     """
     with tempfile.TemporaryDirectory(prefix="profile-") as folder, open_store(Path(folder)) as connection:
         sample = Sample(TOKEN_SAMPLE) if count_tokens else None
-        form = load(connection, rows, sample)
+        form = _loaded(connection, rows, sample)
+        if apart_from is not None:
+            load(connection, apart_from, table="others")
         figures = {"refused": _refused(rows), **_Measure(connection, form).figures()}
         return Profile(name, form, {**figures, "tokens": _tokens(sample, count_tokens)})
+
+
+def _loaded(connection: duckdb.DuckDBPyConnection, rows: Iterable[Mapping], sample: Sample | None) -> str:
+    try:
+        return load(connection, rows, sample)
+    except UserError as error:
+        if getattr(rows, "kept", 1) or not rows.refused:
+            raise
+        raise UserError(
+            f"no row can be used: {rows.refused_count:,} refused, the first one: {rows.refused[0]}"
+        ) from error
 
 
 def _refused(rows: Iterable) -> Figure:
@@ -137,6 +156,7 @@ def _tokens(sample: Sample | None, count_tokens: Callable | None) -> Figure:
 _TABLES = """
 CREATE TABLE items AS  -- one row a thing judged; x and y as its first row showed them
     SELECT item, min(row) AS row, any_value(prompt) AS prompt, any_value(n_prompt) AS n_prompt,
+        any_value(prompt_words) AS prompt_words,
         count(*) AS verdicts, count_if(o = 1) AS ups, count_if(o = -1) AS downs,
         CASE WHEN 2 * ups > verdicts THEN 1 WHEN 2 * downs > verdicts THEN -1 END AS winner,
         arg_min(x, row) AS x, arg_min(y, row) AS y, arg_min(nx, row) AS nx, arg_min(ny, row) AS ny,
@@ -161,6 +181,7 @@ CREATE TABLE agreement AS  -- pairs of raters an item, and those that agree, cou
 CREATE TABLE both_orders AS  -- one rater who saw an item in both orders: the verdict in each
     SELECT any_value(prompt) AS prompt, arg_max(o, row) FILTER (x <= y) AS a, arg_max(o, row) FILTER (x > y) AS b
     FROM judged WHERE ordered AND o IS NOT NULL GROUP BY item, rater HAVING a IS NOT NULL AND b IS NOT NULL;
+CREATE VIEW splits AS SELECT prompt, n_prompt, coalesce(split, '') AS split FROM judged {others};
 CREATE VIEW by_prompt AS  -- ratings: responses that most raters call up or down
     SELECT prompt, count_if(winner = 1) AS ups, count_if(winner = -1) AS downs FROM items GROUP BY prompt;
 CREATE VIEW thumbs AS SELECT prompt, unnest([first_ok, second_ok]) AS up FROM judged;
@@ -203,7 +224,7 @@ def _repeats(columns: str) -> str:
 
 
 def _leaks(column: str) -> str:
-    splits = f"SELECT count(DISTINCT split) AS splits FROM judged GROUP BY {column}"
+    splits = f"SELECT count(DISTINCT split) AS splits FROM splits GROUP BY {column}"
     return f"SELECT count_if(splits > 1), count(*) FROM ({splits})"
 
 
@@ -225,8 +246,8 @@ _ALL = {
         " FROM decided GROUP BY prompt, if(l IS NULL, w, least(w, l)), greatest(w, l) HAVING count(*) > 1)",
     ),
     "empty": _Count(
-        "rows with an empty prompt or response",
-        "SELECT count_if(prompt_words = 0 OR first_words = 0 OR second_words = 0), count(*) FROM judged",
+        "things judged with an empty prompt or response",
+        "SELECT count_if(prompt_words = 0 OR x_words = 0 OR y_words = 0), count(*) FROM items",
     ),
     "agreement": _Share(
         "pairs of raters of one item who give the same verdict, all pairs pooled",
@@ -244,8 +265,8 @@ _ALL = {
         "greatest(ups, ties, downs) = raters", "agreement", needs="several raters",
     ),
     "near_deterministic": _Share(
-        "items on which all raters take the same side, of those with two or more",
-        "greatest(ups, downs) = raters", "agreement", needs="several raters",
+        "items on which all raters take the same side, of those with two or more and a majority for a side",
+        "greatest(ups, downs) = raters", "agreement WHERE 2 * greatest(ups, downs) > raters", needs="several raters",
         assumes="few raters who agree do not prove that many would",
     ),
 }  # fmt: skip
@@ -259,6 +280,9 @@ _COMPARISONS = {
         "verdicts that prefer one only slightly", "slight", "judged WHERE slight IS NOT NULL", needs="strengths"
     ),
     "identical": _Count("rows whose two responses are equal", "SELECT count_if(x = y), count(*) FROM judged"),
+    "identical_normalised": _Count(
+        "the same, letter case and white space aside", "SELECT count_if(nx = ny), count(*) FROM judged"
+    ),
     "chosen_longer_verdicts": _Share(
         "decisive verdicts for the response with more words (equal lengths count as not longer)",
         "first_words <> second_words AND (first_words > second_words) = (side = 1)", "judged WHERE abs(side) = 1",
@@ -321,11 +345,13 @@ class _Measure:
             " count(first_score) > 0, count(first_ok) > 0 FROM judged"
         )
         several = named or self.raters > 0  # where neither is named, two equal rows are a repeat and not two raters
-        connection.execute(_TABLES.format(item="item" if several else "row::UBIGINT", several=several))
+        (apart,) = self.one("SELECT count(*) > 0 FROM information_schema.tables WHERE table_name = 'others'")
+        others = "UNION ALL SELECT prompt, n_prompt, '(the other file)' FROM others" if apart else ""
+        connection.execute(_TABLES.format(item="item" if several else "row::UBIGINT", several=several, others=others))
         self.reasons = {
             "rater names": None if self.raters else "the rows do not name their raters",
-            "several raters": None if several else "the rows name neither items nor raters, so equal rows are repeats",
-            "splits": None if splits > 1 else "the rows name fewer than two splits",
+            "several raters": None if several else "no row says which item it judges or who judged it",
+            "splits": None if splits > 1 or apart else "fewer than two splits are named",
             "verdicts": None if form == "verdicts" else "pairs keep no ties",
             "strengths": None if slight else "the rows do not say how strong a preference is",
             "order": None if ordered else "the rows do not say which response was shown first",
@@ -492,7 +518,15 @@ def flip_rate(agreement: Figure) -> Figure:
         return Figure(None, "share", how, reason=agreement.reason)
     if agreement.value < 0.5:
         return Figure(None, "share", how, agreement.n, reason="raters agree less often than two coins would")
-    ends = [(1 - max(0.0, 2 * share - 1) ** 0.5) / 2 if share is not None else None
-            for share in (agreement.value, agreement.high, agreement.low)]  # fmt: skip
+    value, low, high = map(_error_rate, (agreement.value, agreement.high, agreement.low))
+    parts = {}
+    if agreement.n:
+        low_agreement, high_agreement = wilson(agreement.value, agreement.n)
+        ends = _error_rate(high_agreement), _error_rate(low_agreement)
+        parts["were all pairs of raters independent"] = Figure(value, "share", how, agreement.n, *ends)
     independence = "raters err independently, equally often and in both directions alike: a scale, not a measurement"
-    return Figure(ends[0], "share", how, agreement.n, ends[1], ends[2], independence)
+    return Figure(value, "share", how, agreement.n, low, high, independence, parts=parts)
+
+
+def _error_rate(agreement: float | None) -> float | None:
+    return None if agreement is None else (1 - max(0.0, 2 * agreement - 1) ** 0.5) / 2

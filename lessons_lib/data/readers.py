@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import itertools
 import json
 import re
 import zlib
@@ -300,7 +301,10 @@ class _JsonText:
 
 def _csv(file: IO[str], source: str, delimiter: str = ",") -> Iterator[TextRecord]:
     csv.field_size_limit(LONGEST_ROW)  # the default, 131,072 characters, is less than a long conversation
-    rows = csv.reader(file, delimiter=delimiter, strict=True)
+    first = file.readline()
+    if delimiter == "," and ";" in first and "," not in first:
+        delimiter = ";"  # as Excel writes a CSV where the comma is the decimal mark
+    rows = csv.reader(itertools.chain([first], file), delimiter=delimiter, strict=True)
     header, start = None, 1
     while True:
         try:

@@ -267,7 +267,8 @@ def _qlora_pairs(records: Iterable[Verdict]) -> Iterator[dict]:
 def _qlora_judgements(records: Iterable[Verdict]) -> Iterator[dict]:
     for r in records:
         item = "/".join(map(str, r.order_free))
-        yield {"prompt": r.prompt, "first": r.first.text, "second": r.second.text, "verdict": r.winner, "item": item}
+        sides = {"prompt": r.prompt, "first": r.first.text, "second": r.second.text, "verdict": r.winner}
+        yield {**sides, "item": item, "rater": "GPT-4"}
 
 
 # pandalm_testset: three people a row ---------------------------------------------------------------------------
