@@ -48,7 +48,7 @@ class Mark:
     learner: str
     status: str
     flags: tuple[str, ...]
-    digest: str
+    fingerprint: str  # of the submission
     items: tuple[ItemMark, ...]
     errors: tuple[str, ...] = ()  # of cells, as the learner's process told them
 
@@ -72,7 +72,7 @@ def mark(assignment: Assignment, submission: Submission, salt: bytes) -> Mark:
         learner=submission.learner,
         status="graded" if readable else submission.status,
         flags=tuple(flag for flag in FLAGS if flag in {*submission.flags, *run.flags}),
-        digest=submission.digest,
+        fingerprint=submission.fingerprint,
         items=tuple(run.mark_of(item) for item in assignment.exercise.items),
         errors=tuple(run.errors[:5]),
     )

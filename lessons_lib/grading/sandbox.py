@@ -32,6 +32,7 @@ NOBODY = 65534
 PACKAGE = Path(__file__).resolve().parents[1]
 CHILD = PACKAGE / "grading" / "child.py"
 _MIB = 2**20
+_DEEPEST = 30  # levels of an answer: what is written down later goes through code that recurses
 _WATCHED_EVERY = 0.25  # seconds between two looks at how much memory a busy child keeps
 
 
@@ -254,7 +255,19 @@ def _read(line: bytes, number: str) -> dict[str, JSON]:
         raise Stopped("protocol", "a line that is no JSON") from None
     if not isinstance(answer, dict) or answer.get("id") != number:
         raise Stopped("protocol", "an answer to no question")
+    if _depth(answer) > _DEEPEST:
+        raise Stopped("protocol", "an answer nested too deeply")
     return answer
+
+
+def _depth(value: JSON) -> int:
+    """How deeply lists and dictionaries are nested, without recursion."""
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        parts = (v.values() if isinstance(v, dict) else v for v in level if isinstance(v, (dict, list)))
+        level = [part for inner in parts for part in inner]
+    return depth
 
 
 # ---------------------------------------------------------------- the self-test
