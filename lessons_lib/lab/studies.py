@@ -39,6 +39,7 @@ from lessons_lib.training import TrainConfig, train
 RECORDED = Path(__file__).parent / "recorded"
 PACKAGES = ("torch", "transformers", "accelerate", "numpy")  # whose versions a number depends on
 UNRECORDED = ("epoch", "grad_norm", "learning_rate")
+AVERAGED = {"loss": "mean_loss", "rewards/accuracies": "mean_accuracy"}  # one batch says little of them
 
 
 RowMaker = Callable[..., list[dict]]  # (pool of scored samples, *, seed) -> preference rows
@@ -104,7 +105,8 @@ def run(study: Study, arm: str, seed: int, *, evaluate_every: int | None = None,
     Returns:
         The training history (see `lessons_lib.training.train`) with a row for step 0 before it, the columns of
         `Evaluation.row` filled there, at every `evaluate_every` steps and at the end, and `arm`, `seed` and, for
-        pairs, `margin`: the batch's mean reward margin in nats, not scaled by β or τ.
+        pairs, `margin`: the batch's mean reward margin in nats, not scaled by β or τ. `mean_loss` and `mean_accuracy`
+        are the loss's and the pair accuracy's means over the steps since the measurement before.
     """
     checkpoint = checkpoints.SFT_NAMES[seed % len(checkpoints.SFT_NAMES)]
     evaluator = Evaluator(checkpoints.load(checkpoint)[0], samples=study.samples, seed=seed)
@@ -120,6 +122,10 @@ def run(study: Study, arm: str, seed: int, *, evaluate_every: int | None = None,
     if "rewards/margins" in history:
         history["margin"] = history["rewards/margins"] / _reward_scale(chosen.method, config)
         history.loc[0, "margin"] = 0.0  # before the first step the policy is its reference
+    stretch = history["gold"].notna().shift(fill_value=False).cumsum()  # from one measurement to the next
+    for column, mean in AVERAGED.items():
+        if column in history:
+            history[mean] = history.groupby(stretch)[column].transform("mean")
     return history.assign(arm=arm, seed=seed)
 
 
