@@ -49,7 +49,7 @@ def check_odds_part(function: Callable) -> Verdict:
         Mistake("the average", lambda a, n: _odds_part(a, 1), "P is the probability of the sum: average · tokens"),
         Mistake("rounded away", lambda a, n: -math.log(1 - math.exp(a * n)), "1 − P rounds to 1; use log1p or expm1"),
         Mistake("sign flipped", lambda a, n: -_odds_part(a, n), "1 − P is below 1, its log below 0: minus that"),
-        Mistake("the whole log-odds", lambda a, n: a * n + _odds_part(a, n), "leave out log P; the odds' part is −log(1 − P)"),
+        Mistake("the whole log-odds", lambda a, n: a * n + _odds_part(a, n), "leave out log P; the rest is asked for"),
         Mistake("divided", lambda a, n: _odds_part(a / n, 1), "a sum of n log-probs is n times their average"),
         Mistake("P itself", lambda a, n: math.exp(a * n), "nearly right where P is tiny; take −log(1 − P)"),
         Mistake("1 − P", lambda a, n: 1 - math.exp(a * n), "take minus the logarithm of it"),
