@@ -11,6 +11,7 @@ optimizer's states exist from the second on) on random token ids, and reads the 
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import platform
@@ -67,9 +68,14 @@ def measure(config: dict, setting: dict, *, device: str = "cpu", timeout_s: floa
     Raises:
         UserError: for a setting that does not run on one device, or if the process fails, with its last line.
     """
-    checked = Setting(read_architecture(config), **setting)
-    _check_measurable(checked)
-    job = json.dumps({"config": config, "setting": setting, "device": device})
+    return measure_all(config, [setting], device=device, timeout_s=timeout_s)[0]
+
+
+def measure_all(config: dict, settings: list[dict], *, device: str = "cpu", timeout_s: float = 600) -> list[Reading]:
+    """`measure` for several settings of one model, in turn in one process, which starts but once."""
+    for setting in settings:
+        _check_measurable(Setting(read_architecture(config), **setting))
+    job = json.dumps({"config": config, "settings": settings, "device": device})
     command = [sys.executable, "-m", "lessons_lib.memory_probe"]
     try:
         done = subprocess.run(command, input=job, capture_output=True, text=True, timeout=timeout_s)
@@ -78,7 +84,8 @@ def measure(config: dict, setting: dict, *, device: str = "cpu", timeout_s: floa
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no message: was it killed for lack of memory?"])[-1]
         raise UserError(f"measure: the step failed: {reason}")
-    return Reading(config=config, setting=setting, **json.loads(done.stdout.splitlines()[-1]))
+    rows = json.loads(done.stdout.splitlines()[-1])
+    return [Reading(config=config, setting=setting, **row) for setting, row in zip(settings, rows, strict=True)]
 
 
 def readings() -> list[Reading]:
@@ -123,8 +130,17 @@ def _check_measurable(setting: Setting) -> None:
             raise UserError(f"measure: {name}={getattr(setting, name)!r} is arithmetic only; measure without it")
 
 
+def _run_all(config: dict, settings: list[dict], device: str) -> list[dict]:
+    """What the process does; what one setting leaves behind is gone before the next one's recorder starts."""
+    rows = []
+    for setting in settings:
+        rows.append(_run(config, setting, device))
+        gc.collect()
+    return rows
+
+
 def _run(config: dict, setting: dict, device: str) -> dict:
-    """What the process does: two steps under the recorder."""
+    """Two steps under the recorder."""
     import torch
 
     setting = Setting(read_architecture(config), **setting)
@@ -260,4 +276,4 @@ def _allocations(profile):
 
 
 if __name__ == "__main__":
-    print(json.dumps(_run(**json.load(sys.stdin))))
+    print(json.dumps(_run_all(**json.load(sys.stdin))))

@@ -239,6 +239,15 @@ def test_a_reading_can_be_made_again():
     assert memory_probe.measure(kept.config, kept.setting).peak_bytes == pytest.approx(kept.peak_bytes, rel=0.02)
 
 
+def test_settings_measured_in_turn_do_not_disturb_each_other():
+    """The second one's peak is its own, whether or not a larger one went before."""
+    small, large = ({"method": "simpo", "batch_size": n, "length": 64, "precision": "float32"} for n in (1, 8))
+    readings = memory_probe.measure_all(LLAMA, [small, large, small])
+    assert readings[0].peak_bytes == pytest.approx(readings[2].peak_bytes, rel=1e-3)
+    assert [r.setting for r in readings] == [small, large, small]
+    assert all(abs(reading.error) < 0.1 for reading in readings)
+
+
 @pytest.mark.slow
 def test_a_setting_nobody_has_measured_is_predicted_as_well():
     config = {**LLAMA, "hidden_size": 128, "intermediate_size": 300, "num_hidden_layers": 3, "vocab_size": 3000}
