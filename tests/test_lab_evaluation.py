@@ -42,8 +42,8 @@ def intervals(evaluation: Evaluation):
 
 
 def test_only_test_prompts_are_used(evaluator):
-    used = {world.decode(prompt) for prompt in evaluator._prompts}
-    assert used == set(world.prompts("test")) and len(evaluator._prompts) == 512
+    used = {world.decode(prompt) for prompt in evaluator.prompts}
+    assert used == set(world.prompts("test")) and len(evaluator.prompts) == 512
 
 
 def test_a_model_against_itself(of_itself):
@@ -56,8 +56,8 @@ def test_a_model_against_itself(of_itself):
 def test_win_rate_counts_independent_replies_and_half_of_the_ties(reference, evaluator, of_itself):
     golds = []
     for seed in (0, 1):
-        replies = models.sample(reference, evaluator._prompts, max_new_tokens=40, eos_id=world.EOS_ID, seed=seed)
-        golds.append(world.gold(evaluator._prompts, replies).total)
+        replies = models.sample(reference, evaluator.prompts, max_new_tokens=40, eos_id=world.EOS_ID, seed=seed)
+        golds.append(world.gold(evaluator.prompts, replies).total)
     ours, theirs = golds
     assert (ours == theirs).mean() > 0.01
     expected = (ours > theirs).mean() + 0.5 * (ours == theirs).mean()

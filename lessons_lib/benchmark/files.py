@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,22 +20,21 @@ def unfinished(folder: Path, name: str) -> Path:
 
 
 def finished_lines(folder: Path, name: str) -> list[dict]:
-    """What an earlier, stopped call wrote; a last line that was cut short is dropped from the file."""
+    """What has been written so far, by an earlier call or by one that still runs; a line that was cut short is not."""
     path = unfinished(folder, name)
-    if not path.exists():
-        return []
-    lines = path.read_text().splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]
-    if len(whole) < len(lines):
-        path.write_text("".join(whole))
-    return [json.loads(line) for line in whole]
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(json.JSONDecodeError):
+            rows.append(json.loads(line))
+    return rows
 
 
 def append(folder: Path, name: str, rows: Iterable[dict]) -> None:
-    """Add runs to the unfinished file, whole lines at once."""
+    """Add runs to the unfinished file, whole lines at once, after a line that was cut short where there is one."""
     folder.mkdir(parents=True, exist_ok=True)
-    with unfinished(folder, name).open("a") as file:
-        file.write("".join(json.dumps(row) + "\n" for row in rows))
+    with unfinished(folder, name).open("a+b") as file:
+        cut = file.tell() and file.seek(-1, 2) >= 0 and file.read(1) != b"\n"
+        file.write((b"\n" if cut else b"") + "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
 def write(folder: Path, name: str, rows: list[dict], provenance: dict) -> Path:

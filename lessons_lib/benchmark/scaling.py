@@ -10,12 +10,11 @@ from __future__ import annotations
 import itertools
 import time
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from lessons_lib.benchmark import files, loop, pools
+from lessons_lib.benchmark import loop, pools
 from lessons_lib.lab import checkpoints
 from lessons_lib.lab.evaluation import Evaluator
 from lessons_lib.train_config import TrainConfig
@@ -40,6 +39,8 @@ def cells(seeds=range(3)) -> list[tuple[int, str, float]]:
 
 def run(seed: int, arm: str, learning_rate: float) -> list[dict]:
     """One run; a row for each of `POINTS`, and one for the model before the first step."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     name = checkpoints.SFT_NAMES[seed % len(checkpoints.SFT_NAMES)]
     model, _ = checkpoints.load(name)
     rows, batches = _stream(name, seed)
@@ -67,26 +68,6 @@ def run(seed: int, arm: str, learning_rate: float) -> list[dict]:
     measure(0)
     loop.fit(model, rows, batches, method, config, at=lambda step: measure(step) if step in POINTS else None)
     return found
-
-
-def record(folder: Path, *, seeds=range(3), progress: bool = True) -> Path:
-    """Make all runs that are not yet in the unfinished file, one after the other, and write the table."""
-    from tqdm.auto import tqdm
-
-    from lessons_lib.lab.studies import provenance
-
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    rows = files.finished_lines(folder, "scale")
-    done = {(row["seed"], row["arm"], row["learning_rate"]) for row in rows}
-    left = [cell for cell in cells(seeds) if cell not in done]
-    for cell in tqdm(left, desc="scale", unit="run", disable=not progress):
-        found = run(*cell)
-        files.append(folder, "scale", found)
-        rows += found
-    path = files.write(folder, "scale", rows, provenance("benchmark --part scale"))
-    files.unfinished(folder, "scale").unlink()
-    return path
 
 
 @lru_cache(maxsize=1)

@@ -61,21 +61,27 @@ class Evaluator:
         if samples < 4 or samples % self._per_prompt:
             raise UserError(f"samples: expected a multiple of {self._per_prompt}, at least 4, got {samples}")
         texts = available[: samples // self._per_prompt]
-        self._prompts = [world.encode(text) for text in texts for _ in range(self._per_prompt)]
+        self.prompts = [world.encode(text) for text in texts for _ in range(self._per_prompt)]
         self._seed = seed
         self._reference = reference
-        replies = self._sample(reference, seed + 1)  # not the model's seed: a win should owe nothing to shared luck
-        self._reference_gold = world.gold(self._prompts, replies).total
-        self._pairs = self._held_out_pairs(replies)
+        # Not the model's seed: a win should owe nothing to shared luck.
+        self.reference_replies = self._sample(reference, seed + 1)
+        self._reference_gold = world.gold(self.prompts, self.reference_replies).total
+        self._pairs = self._held_out_pairs(self.reference_replies)
         self._base_texts = _base_texts()
         self._reference_base_nll = _nll(reference, self._base_texts)
 
-    def __call__(self, model) -> Evaluation:
+    def sample(self, model) -> list[list[int]]:
+        """The replies by which a model is measured, one to each of `prompts`."""
+        return self._sample(model, self._seed)
+
+    def __call__(self, model, replies: list[list[int]] | None = None) -> Evaluation:
+        """Measure a model; `replies` are its own, where `sample` has drawn them already."""
         self._reference.to(model.device)  # where training may have taken the model
-        replies = self._sample(model, self._seed)
-        found = world.gold(self._prompts, replies)
-        logps = models.score(model, self._prompts, replies).numpy()
-        drift = models.divergence(model, self._reference, self._prompts, replies).numpy()
+        replies = replies or self.sample(model)
+        found = world.gold(self.prompts, replies)
+        logps = models.score(model, self.prompts, replies).numpy()
+        drift = models.divergence(model, self._reference, self.prompts, replies).numpy()
         wins = (found.total > self._reference_gold) + 0.5 * (found.total == self._reference_gold)
         prompts, chosen, rejected = self._pairs
         base_nll = _nll(model, self._base_texts)
@@ -98,9 +104,7 @@ class Evaluator:
         return self(model).row()
 
     def _sample(self, model, seed: int) -> list[list[int]]:
-        return models.sample(
-            model, self._prompts, max_new_tokens=world.MAX_REPLY_TOKENS, eos_id=world.EOS_ID, seed=seed
-        )
+        return models.sample(model, self.prompts, max_new_tokens=world.MAX_REPLY_TOKENS, eos_id=world.EOS_ID, seed=seed)
 
     def _held_out_pairs(self, replies: list[list[int]]) -> tuple[list, list, list]:
         """(prompts, better, worse): the reference's first two replies to each prompt, where gold tells them apart."""
@@ -110,7 +114,7 @@ class Evaluator:
             raise UserError("samples: expected two prompts or more with replies of unequal gold; take more samples")
         better = [start + (self._reference_gold[start] < self._reference_gold[start + 1]) for start in starts]
         worse = [2 * start + 1 - best for start, best in zip(starts, better, strict=True)]
-        return [self._prompts[i] for i in starts], [replies[i] for i in better], [replies[i] for i in worse]
+        return [self.prompts[i] for i in starts], [replies[i] for i in better], [replies[i] for i in worse]
 
     def _by_prompt(self, values: np.ndarray) -> np.ndarray:
         """The average for each prompt: replies to one prompt are not independent, prompts are."""

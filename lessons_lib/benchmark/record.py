@@ -1,0 +1,126 @@
+"""Runs the benchmark's parts: in parallel, resumable, each finished run written down before the next is taken.
+
+Three seeds, one a checkpoint, are done before the next three, and in them the five methods before their variants, so
+that whatever has been done at any moment is a whole smaller experiment.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import joblib
+import pandas as pd
+from tqdm.auto import tqdm
+
+from lessons_lib.benchmark import files, scaling, tuning
+from lessons_lib.benchmark.design import ARMS, CORE, FAMILIES, REGIMES, TRAINED
+from lessons_lib.errors import UserError
+from lessons_lib.lab.checkpoints import SFT_NAMES
+from lessons_lib.lab.studies import provenance
+
+
+def tune(folder: Path, *, families: Sequence[str] = tuple(FAMILIES), jobs: int = 1, dask: str = "", progress=True):
+    """Every arm's search in each family; the file's path."""
+    wanted = list(itertools.product(families, TRAINED))
+    return _record(folder, tuning.NAME, tuning.search, ("family", "arm"), wanted, "benchmark --part tuning",
+                   jobs=jobs, dask=dask, progress=progress)  # fmt: skip
+
+
+def matrix(
+    folder: Path,
+    *,
+    regimes: Sequence[str] = tuple(REGIMES),
+    arms: Sequence[str] = tuple(ARMS),
+    seeds: Sequence[int] = range(12),
+    choices: pd.DataFrame | None = None,
+    command: str = "benchmark",
+    jobs: int = 1,
+    dask: str = "",
+    progress: bool = True,
+) -> Path:
+    """Every arm on every regime with every seed, at the settings that tuning chose; the file's path."""
+    if choices is None:
+        choices = tuning.choose(files.read(tuning.NAME))
+    groups = [[arm for arm in arms if (arm in CORE) == core] for core in (True, False)]
+    blocks = [seeds[start : start + len(SFT_NAMES)] for start in range(0, len(seeds), len(SFT_NAMES))]
+    order = itertools.chain.from_iterable(itertools.product(seeds, regimes, g) for seeds in blocks for g in groups)
+    wanted = [(regime, arm, seed) for seed, regime, arm in order]
+    return _record(folder, "benchmark", _Cell(choices), ("regime", "arm", "seed"), wanted, command,
+                   jobs=jobs, dask=dask, progress=progress)  # fmt: skip
+
+
+def scale(
+    folder: Path, *, seeds: Sequence[int] = range(3), jobs: int = 1, dask: str = "", progress: bool = True
+) -> Path:
+    """The scale part; the file's path."""
+    return _record(folder, "scale", scaling.run, ("seed", "arm", "learning_rate"), scaling.cells(seeds),
+                   "benchmark --part scale", jobs=jobs, dask=dask, progress=progress)  # fmt: skip
+
+
+class _Cell:
+    """One run at its arm's chosen setting; an object, so that it travels to other processes with the choices."""
+
+    def __init__(self, choices: pd.DataFrame):
+        self.choices = choices
+
+    def __call__(self, regime: str, arm: str, seed: int) -> list[dict]:
+        from lessons_lib.benchmark.runs import run
+
+        point = tuning.point_of(self.choices, REGIMES[regime].family, arm) if ARMS[arm].method else None
+        return [run(regime, arm, point, seed)]
+
+
+def _record(
+    folder: Path,
+    name: str,
+    work: Callable[..., list[dict]],
+    key: tuple[str, ...],
+    wanted: list[tuple],
+    command: str,
+    *,
+    jobs: int,
+    dask: str,
+    progress: bool,
+) -> Path:
+    """Do what is wanted and not yet in the unfinished file, and write all of it as one table in the wanted order."""
+    rows = files.finished_lines(folder, name)
+    done = {tuple(row[column] for column in key) for row in rows}
+    left = [item for item in wanted if item not in done]
+    bar = tqdm(total=len(wanted), initial=len(wanted) - len(left), desc=name, unit="run", disable=not progress)
+    with bar, _cluster(dask):
+        for found in _in_parallel(work, left, jobs, dask):
+            files.append(folder, name, found)
+            rows += found
+            bar.update()
+    place = {item: number for number, item in enumerate(wanted)}
+    rows = [row for row in rows if tuple(row[column] for column in key) in place]
+    rows.sort(key=lambda row: place[tuple(row[column] for column in key)])
+    path = files.write(folder, name, rows, provenance(command))
+    files.unfinished(folder, name).unlink(missing_ok=True)
+    return path
+
+
+def _in_parallel(work: Callable[..., list[dict]], items: list[tuple], jobs: int, dask: str) -> Iterable[list[dict]]:
+    """The results as they come; one job runs here, so that it can be interrupted and followed."""
+    if jobs == 1 and not dask:
+        return (work(*item) for item in items)
+    parallel = joblib.Parallel(n_jobs=-1 if dask else jobs, return_as="generator_unordered", pre_dispatch="2*n_jobs")
+    return parallel(joblib.delayed(work)(*item) for item in items)
+
+
+def _cluster(address: str):
+    """joblib's backend on a Dask cluster at `address`; without one, whatever is the default."""
+    if not address:
+        return nullcontext()
+    try:
+        from distributed import Client
+    except ImportError:
+        raise UserError("--dask: the package distributed is not installed; see requirements-dev.txt") from None
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise UserError(f"--dask: no scheduler answers at {address}: {error}") from None
+    return joblib.parallel_config("dask", client=client, wait_for_workers_timeout=30)

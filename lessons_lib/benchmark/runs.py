@@ -1,0 +1,185 @@
+"""One run of the benchmark: an arm on a regime with a seed, trained and measured.
+
+A seed draws the preference data, the batch order and the evaluation's samples, and picks the SFT checkpoint (the seed
+modulo their number). All arms of a regime and seed share pairs, batches and samples.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from lessons_lib.benchmark import loop, pools
+from lessons_lib.benchmark.design import ARMS, BATCH, REGIMES, STOPS, WARMUP, Point, Regime
+from lessons_lib.benchmark.statistics import length_controlled
+from lessons_lib.benchmark.tuning import written
+from lessons_lib.collation import Batch, TokenRows
+from lessons_lib.data.preferences import ratings_to_pairs
+from lessons_lib.lab import annotators, checkpoints, world
+from lessons_lib.lab.evaluation import Evaluator
+from lessons_lib.train_config import TrainConfig
+
+TEST_SAMPLES = 256
+VALIDATION_SAMPLES = 256
+
+
+def draw_rows(regime: Regime, pool: checkpoints.Pool, seed: int) -> list[dict]:
+    """The preference rows of a regime: pairs, or the thumbs of a log."""
+    if regime.kind == "pairs":
+        return annotators.label_pairs(pool, regime.pairs, seed=seed, **regime.draw)
+    if regime.kind == "log":
+        return annotators.label_thumbs(pool, regime.pairs, seed=seed, **regime.draw)
+    draw = {"close": pools.close_pairs, "cyclic": pools.cyclic_pairs}[regime.kind]
+    return draw(pool, regime.pairs, seed=seed, **regime.draw)
+
+
+def annotator_preference(regime: Regime, prompts, ours: list, theirs: list) -> np.ndarray:
+    """(n,) the probability that the regime's annotators prefer our reply to theirs, before any labels are flipped."""
+    found, other = world.gold(prompts, ours), world.gold(prompts, theirs)
+    gap = found.total - other.total + regime.draw.get("length_bonus", 0.0) * (found.lengths - other.lengths)
+    return pools.preference(gap + (pools.CYCLE * pools.cycle(ours, theirs) if regime.kind == "cyclic" else 0.0))
+
+
+def train(regime: str, arm: str, point: Point, seed: int, *, at: Callable[[int, object], None] = lambda *_: None):
+    """Train one arm at one grid point; the model.
+
+    Args:
+        at: called with the step and the model after each step.
+    """
+    table, facts = REGIMES[regime], ARMS[arm]
+    checkpoint = checkpoint_of(seed)
+    start = checkpoint if table.start == "sft" else "base"
+    model, _ = checkpoints.load(start)
+    rows, batches, weights = _data(regime, seed, facts.method)
+    config = TrainConfig(
+        hyperparameters={**point.strength, **(weights if facts.method == "kto" else {})},
+        average=facts.average,
+        nll_weight=facts.nll_weight,
+        batch_size=BATCH,
+        max_steps=table.steps,
+        learning_rate=point.learning_rate,
+        warmup_steps=WARMUP,
+        seed=seed,
+    )
+    loop.fit(
+        model,
+        rows,
+        batches,
+        facts.method,
+        config,
+        stop=round(point.stop * table.steps),
+        reference=checkpoints.load(start)[0],
+        at=lambda step: at(step, model),
+    )
+    return model
+
+
+def run(regime: str, arm: str, point: Point | None, seed: int) -> dict:
+    """Train and measure on test prompts; a row of the benchmark's table. The untouched model takes no point."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    checkpoint = checkpoint_of(seed)
+    evaluator = _evaluator(checkpoint, seed)
+    if ARMS[arm].method:
+        _data(regime, seed, ARMS[arm].method)  # drawn before the clock starts: all arms share it
+    start = time.process_time()
+    model = train(regime, arm, point, seed) if ARMS[arm].method else checkpoints.load(checkpoint)[0]
+    seconds = time.process_time() - start
+    setting = written(point) if point else dict.fromkeys(("strength", "learning_rate", "stop"))
+    return {
+        "regime": regime,
+        "arm": arm,
+        "seed": seed,
+        "checkpoint": checkpoint,
+        **setting,
+        **measure(evaluator, model, REGIMES[regime]),
+        "cpu_seconds": seconds if ARMS[arm].method else 0.0,
+    }
+
+
+def measure(evaluator: Evaluator, model, regime: Regime) -> dict[str, float]:
+    """All of `Evaluation.row`, and win rates by the regime's annotators and at equal length."""
+    replies = evaluator.sample(model)
+    row = evaluator(model, replies).row()
+    ours, theirs = world.gold(evaluator.prompts, replies), world.gold(evaluator.prompts, evaluator.reference_replies)
+    wins = (ours.total > theirs.total) + 0.5 * (ours.total == theirs.total)
+    liked = annotator_preference(regime, evaluator.prompts, replies, evaluator.reference_replies)
+    return row | {
+        "length_controlled_win_rate": length_controlled(wins, ours.lengths - theirs.lengths),
+        "annotator_win_rate": float(liked.mean()),
+    }
+
+
+def validation_gold(regime: str, arm: str, point: Point, seed: int) -> dict[float, float]:
+    """Gold reward on validation prompts after each of `STOPS`, of one run; −inf once it has broken down."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    steps = {round(stop * REGIMES[regime].steps): stop for stop in STOPS}
+    evaluator, found = _validation(checkpoint_of(seed), seed), dict.fromkeys(STOPS, -np.inf)
+
+    def look(step: int, model) -> None:
+        if step in steps:
+            replies = evaluator.sample(model)
+            found[steps[step]] = float(world.gold(evaluator.prompts, replies).total.mean())
+
+    train(regime, arm, point, seed, at=look)
+    return found
+
+
+def checkpoint_of(seed: int) -> str:
+    """The SFT checkpoint that a seed stands for."""
+    return checkpoints.SFT_NAMES[seed % len(checkpoints.SFT_NAMES)]
+
+
+@lru_cache(maxsize=8)
+def _data(regime: str, seed: int, method: str) -> tuple[TokenRows, list[Batch], dict[str, float]]:
+    """What a method trains on: its rows, its batches, and for KTO the weights that balance the thumbs.
+
+    From pairs, KTO gets both replies of each pair in the pair's own batch, and SFT the chosen ones, two batches a
+    step, which are as many tokens. From a log, pair methods get the pairs it holds, and SFT the liked replies.
+    """
+    table, checkpoint = REGIMES[regime], checkpoint_of(seed)
+    reference = loop.reference_logps(checkpoint, checkpoint if table.start == "sft" else "base")
+    drawn = _drawn(regime, seed)
+    settings = {"steps": table.steps, "seed": seed}
+    if method == "sft":
+        liked = [
+            {"prompt": row["prompt"], "chosen": row["chosen"] if "chosen" in row else row["completion"]}
+            for row in drawn
+            if row.get("label", True)
+        ]
+        rows = loop.token_rows(liked, ("chosen",), reference)
+        return rows, loop.plan(rows, batch_size=2 * BATCH, **settings), {}
+    if table.kind == "log" and method == "kto":
+        rows = loop.token_rows(drawn, ("completion",), reference)
+        return rows, loop.plan(rows, batch_size=2 * BATCH, **settings), _balance(rows)
+    pairs = list(ratings_to_pairs(drawn)) if table.kind == "log" else drawn
+    rows = loop.token_rows(pairs, ("chosen", "rejected"), reference)
+    batches = loop.plan(rows, batch_size=BATCH, **settings)
+    return (*loop.as_single(rows, batches), {}) if method == "kto" else (rows, batches, {})
+
+
+def _balance(rows: TokenRows) -> dict[str, float]:
+    """KTO's weights, by its paper's rule: the smaller side raised until both weigh the same."""
+    ups = int(rows.labels.sum())
+    downs = len(rows) - ups
+    return {"desirable_weight": max(1.0, downs / ups), "undesirable_weight": max(1.0, ups / downs)}
+
+
+@lru_cache(maxsize=4)
+def _drawn(regime: str, seed: int) -> list[dict]:
+    return draw_rows(REGIMES[regime], checkpoints.pool(checkpoint_of(seed)), seed)
+
+
+@lru_cache(maxsize=4)
+def _evaluator(checkpoint: str, seed: int) -> Evaluator:
+    return Evaluator(checkpoints.load(checkpoint)[0], samples=TEST_SAMPLES, seed=seed)
+
+
+@lru_cache(maxsize=4)
+def _validation(checkpoint: str, seed: int) -> Evaluator:
+    return Evaluator(checkpoints.load(checkpoint)[0], split="validation", samples=VALIDATION_SAMPLES, seed=seed)
