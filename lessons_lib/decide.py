@@ -63,7 +63,7 @@ class Facts:
         shape: "paired" or "unpaired".
         rows: what a trainer would see: decided pairs, or ratings. prompts: different ones.
         flip_rate: implied share of flipped labels; `why_flip_unknown` says why it is None.
-        near_deterministic: share of decided items, rated at least twice, whose raters all take the same side.
+        near_deterministic: share of items, rated at least twice and not mostly ties, whose raters all take one side.
         chosen_longer: share of pairs of unequal length whose winner is the longer one.
         first_wins: share of decisive verdicts for the response shown first.
         order_same: share of items that keep their verdict when the order is turned.

@@ -67,7 +67,9 @@ _COLUMNS = """
 def open_store(folder: Path) -> duckdb.DuckDBPyConnection:
     """An empty database in `folder`, which also takes what does not fit into memory."""
     settings = {"memory_limit": MEMORY, "threads": 2, "temp_directory": str(folder)}
-    return duckdb.connect(folder / "rows.duckdb", config=settings)
+    connection = duckdb.connect(folder / "rows.duckdb", config=settings)
+    connection.execute("SET enable_progress_bar = false")  # it prints on stdout, into the midst of a JSON answer
+    return connection
 
 
 def load(

@@ -265,8 +265,8 @@ _ALL = {
         "greatest(ups, ties, downs) = raters", "agreement", needs="several raters",
     ),
     "near_deterministic": _Share(
-        "items on which all raters take the same side, of those with two or more and a majority for a side",
-        "greatest(ups, downs) = raters", "agreement WHERE 2 * greatest(ups, downs) > raters", needs="several raters",
+        "items on which all raters take the same side, of those with two or more that are not mostly called ties",
+        "greatest(ups, downs) = raters", "agreement WHERE 2 * ties <= raters", needs="several raters",
         assumes="few raters who agree do not prove that many would",
     ),
 }  # fmt: skip
