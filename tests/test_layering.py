@@ -19,7 +19,7 @@ PACKAGE = Path(lessons_lib.__file__).parent
 # A name ending in ".*" stands for a package with all its modules.
 LAYERS = {
     4: ["__main__", "commands.*"],
-    3: ["explorers.*", "quiz", "grading.*", "decide", "match", "report", "benchmark", "recipes", "diagnose"],
+    3: ["explorers.*", "quiz", "grading.*", "decide", "match", "report", "benchmark.*", "recipes", "diagnose"],
     2: ["training", "own_model", "memory", "memory_probe", "plots", "data.profile", "lab.*"],
     1: [
         *["methods", "metrics", "models", "bandit"],
