@@ -154,9 +154,10 @@ def _bytes_of(path: Path) -> tuple[bytes, str]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait for ever
     except OSError:
         return b"", "not_a_file"
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return b"", "not_a_file"
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return b"", "not_a_file"
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
         return b"", "too_large"
@@ -167,7 +168,7 @@ def _parse(submission: Submission, content: bytes, stubs: Sequence[str]) -> Subm
     try:
         notebook = json.loads(content)
     except (ValueError, RecursionError) as error:
-        ended = isinstance(error, json.JSONDecodeError) and error.pos >= len(error.doc.rstrip()) - 1
+        ended = isinstance(error, json.JSONDecodeError) and error.pos >= len(error.doc.rstrip()) - 10
         cut = content.lstrip().startswith(b"{") and (ended or "Unterminated" in str(error))
         return replace(submission, status="cut_off" if cut else "not_json")
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
@@ -179,8 +180,9 @@ def _parse(submission: Submission, content: bytes, stubs: Sequence[str]) -> Subm
     flags = ["cells_missing"] if not set(stubs) <= set(ids) else []
     flags += ["cells_duplicated"] if any(ids.count(stub) > 1 for stub in stubs) else []
     filled = tuple(source for source, name in zip(sources, ids, strict=True) if name in stubs)
-    status = "read" if any(map(str.strip, sources)) else "no_code"
-    return replace(submission, status=status, cells=tuple(sources), answers=filled, flags=tuple(flags))
+    if not any(map(str.strip, sources)):
+        return replace(submission, status="no_code")
+    return replace(submission, cells=tuple(sources), answers=filled, flags=tuple(flags))
 
 
 def _source(cell: dict) -> str:

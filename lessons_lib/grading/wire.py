@@ -58,7 +58,7 @@ def encode(value: object) -> dict[str, JSON]:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         return {"tensor": value.detach().tolist(), "shape": list(value.shape), "requires_grad": value.requires_grad}
-    return {"json": _plain(value)}
+    return {"json": None if value is ... else _plain(value)}  # ... is what a stub leaves
 
 
 def _plain(value: object) -> JSON:
