@@ -19,7 +19,8 @@ class Rows:
 
 
 # 16 pairs hold as many replies as 32 thumbs. Strengths and learning rates are the lab's starting points of each
-# method (`lab.settings`), chosen on other data than this; 150 steps pass twice over all thumbs.
+# method (`lab.settings`), chosen on other data than this. 100 steps pass 1.3 times over all thumbs and about 8 times
+# over the pairs, so an arm on pairs may do better when it is stopped before the end: the curve shows it.
 _KTO = {"hyperparameters": {"beta": 0.5}, "learning_rate": 7e-4, "batch_size": 32}
 
 STUDIES = (
@@ -27,7 +28,7 @@ STUDIES = (
         name="log_to_pairs",
         question="One log of single thumbs: what do its pairs teach, and what do all of its thumbs?",
         make_rows=Rows(raters.unanimous_pairs),
-        config=TrainConfig(max_steps=150, learning_rate=2e-4, evaluate_every=15, append_eos=False),
+        config=TrainConfig(max_steps=100, learning_rate=2e-4, evaluate_every=20, append_eos=False),
         arms={
             "kto_all": Arm("KTO, every thumb", "kto", _KTO, Rows(raters.every_thumb)),
             "kto_kept": Arm("KTO, thumbs of the pairs", "kto", _KTO, Rows(raters.thumbs_in_pairs)),
