@@ -21,6 +21,7 @@ from pathlib import Path
 from course import (
     card,
     cells,
+    day_plan,
     decision_tree,
     glossary,
     methods_tables,
@@ -31,7 +32,10 @@ from course import (
     static_math,
 )
 
-PARTS = (card, cells, decision_tree, outline, glossary, methods_tables, notebook_links, pages, python_cell, static_math)
+PARTS = (
+    *(card, cells, day_plan, decision_tree, outline, glossary, methods_tables, notebook_links, pages),
+    *(python_cell, static_math),
+)
 
 
 def setup(app):
