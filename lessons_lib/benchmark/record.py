@@ -25,7 +25,7 @@ from lessons_lib.lab.studies import provenance
 def tune(folder: Path, *, families: Sequence[str] = tuple(FAMILIES), jobs: int = 1, dask: str = "", progress=True):
     """Every arm's search in each family; the file's path."""
     wanted = list(itertools.product(families, TRAINED))
-    return _record(folder, tuning.NAME, tuning.search, ("family", "arm"), wanted, "benchmark --part tuning",
+    return in_order(folder, tuning.NAME, tuning.search, ("family", "arm"), wanted, "benchmark --part tuning",
                    jobs=jobs, dask=dask, progress=progress)  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def matrix(
     blocks = [seeds[start : start + len(SFT_NAMES)] for start in range(0, len(seeds), len(SFT_NAMES))]
     order = itertools.chain.from_iterable(itertools.product(seeds, regimes, g) for seeds in blocks for g in groups)
     wanted = [(regime, arm, seed) for seed, regime, arm in order]
-    return _record(folder, "benchmark", _Cell(choices), ("regime", "arm", "seed"), wanted, command,
+    return in_order(folder, "benchmark", _Cell(choices), ("regime", "arm", "seed"), wanted, command,
                    jobs=jobs, dask=dask, progress=progress)  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def scale(
     folder: Path, *, seeds: Sequence[int] = range(3), jobs: int = 1, dask: str = "", progress: bool = True
 ) -> Path:
     """The scale part; the file's path."""
-    return _record(folder, "scale", scaling.run, ("seed", "arm", "learning_rate"), scaling.cells(seeds),
+    return in_order(folder, "scale", scaling.run, ("seed", "arm", "learning_rate"), scaling.cells(seeds),
                    "benchmark --part scale", jobs=jobs, dask=dask, progress=progress)  # fmt: skip
 
 
@@ -73,7 +73,7 @@ class _Cell:
         return [run(regime, arm, point, seed)]
 
 
-def _record(
+def in_order(
     folder: Path,
     name: str,
     work: Callable[..., list[dict]],

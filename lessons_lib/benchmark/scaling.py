@@ -25,8 +25,8 @@ POINTS = tuple(int(step) for step in np.unique(np.geomspace(10, PAIRS // BATCH, 
 LEARNING_RATES = (2e-5, 8e-5, 3.2e-4)
 ARMS = {
     "dpo": ("dpo", {"hyperparameters": {"beta": 0.1}}),
-    "dpo_nll": ("dpo", {"hyperparameters": {"beta": 0.1}, "nll_weight": 1.0}),
     "ipo": ("ipo", {"hyperparameters": {"tau": 0.1}}),
+    "dpo_nll": ("dpo", {"hyperparameters": {"beta": 0.1}, "nll_weight": 1.0}),
 }
 MEASURES = ("gold", "win_rate", "kl", "malformed", "chosen_logp", "rejected_logp", "length", "entropy", "forgetting")
 SAMPLES = 256

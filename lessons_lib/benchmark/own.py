@@ -1,0 +1,143 @@
+"""The benchmark on a model and a dataset of yours: any Hugging Face model, any preference pairs.
+
+No gold reward is known there, so what is measured is held-out pair accuracy: on how many pairs of test prompts the
+trained model's log-ratio to the model that it started from is higher for the chosen response than for the rejected
+one. That ranks every arm by one rule, whatever reward its loss has. Training is `training.train`; learning rates are
+chosen on validation prompts, the same few for every arm.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lessons_lib.benchmark.design import ARMS
+from lessons_lib.data.preferences import pairs_to_ratings, split_by_prompt
+from lessons_lib.errors import UserError
+from lessons_lib.train_config import TrainConfig
+
+SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
+# The papers' strengths: a model of millions of weights needs none of the lab's.
+STRENGTHS: Mapping[str, Mapping[str, float]] = {
+    "cdpo": {"label_smoothing": 0.1},
+    "dpo_avg": {"beta": 2.0},
+    "ipo_avg": {"tau": 1.5},
+}
+
+
+def load_pairs(name: str) -> list[dict]:
+    """Paired rows of one of the project's datasets, of a file, or of a Hub id."""
+    from lessons_lib.data import readers, real
+
+    return list(real.pairs(name) if name in real.DATASETS else readers.read(name, shape="paired"))
+
+
+def split(pairs: Sequence[dict]) -> dict[str, list[dict]]:
+    """The pairs by split, a prompt on one side only; refused where a side is empty."""
+    sides = split_by_prompt(pairs, SHARES)
+    small = [name for name, rows in sides.items() if len(rows) < 2]
+    if small:
+        raise UserError(
+            f"--data: expected enough prompts for training, validation and test (8 : 1 : 1), got {len(pairs)} pairs, "
+            f"which leave {' and '.join(small)} almost empty"
+        )
+    return sides
+
+
+class OwnRun:
+    """Trains and measures arms on one model and one dataset; called with (arm, seed), as `record` does.
+
+    Args:
+        model: a folder or a Hub id.
+        data: see `load_pairs`.
+        learning_rates: to choose from, on validation prompts, with the first seed's batches.
+        config: of every run; batch size, epochs, adapters, and whatever else is the same for all.
+    """
+
+    def __init__(self, model: str, data: str, learning_rates: Sequence[float], config: TrainConfig):
+        self.model, self.data, self.learning_rates, self.config = model, data, tuple(learning_rates), config
+        self._loaded = None
+
+    def __getstate__(self) -> dict:
+        return {**vars(self), "_loaded": None}  # other processes load for themselves
+
+    def __call__(self, arm: str, seed: int) -> list[dict]:
+        sides, _, _ = self._parts()
+        start = time.process_time()
+        trained = {rate: self._train(arm, rate, seed) for rate in (self.learning_rates if ARMS[arm].method else (0.0,))}
+        seconds = time.process_time() - start
+        validated = {rate: self._measure(model, sides["validation"])["accuracy"] for rate, model in trained.items()}
+        best = max(validated, key=validated.__getitem__)
+        row = {"regime": self.data, "arm": arm, "seed": seed, "checkpoint": self.model, "learning_rate": best}
+        measures = self._measure(trained[best], sides["test"])
+        return [{**row, "validation_accuracy": validated[best], **measures, "cpu_seconds": seconds / len(trained)}]
+
+    def _parts(self):
+        if self._loaded is None:
+            from lessons_lib.models import load
+
+            self._loaded = (split(load_pairs(self.data)), *load(self.model))
+        return self._loaded
+
+    def _train(self, arm: str, learning_rate: float, seed: int):
+        from lessons_lib.training import train
+
+        sides, start, tokenizer = self._parts()
+        table, model = ARMS[arm], copy.deepcopy(start)
+        if table.method is None:
+            return model
+        rows = sides["train"]
+        config = replace(
+            self.config,
+            hyperparameters=STRENGTHS.get(arm, {}),
+            average=table.average,
+            nll_weight=table.nll_weight,
+            learning_rate=learning_rate,
+            seed=seed,
+            batch_size=self.config.batch_size * (2 if table.method in ("kto", "sft") else 1),  # as many tokens a step
+        )
+        rows = list(pairs_to_ratings(rows)) if table.method == "kto" else rows
+        epochs = self.config.epochs * (2 if table.method == "sft" else 1)
+        config = replace(config, epochs=epochs)
+        return train(model, rows, table.method, config, tokenizer=tokenizer, progress=False).model
+
+    def _measure(self, model, rows: list[dict]) -> dict[str, float]:
+        """Pair accuracy, and what became of chosen and rejected responses, in nats against the starting model."""
+        from accelerate import Accelerator
+
+        from lessons_lib.collation import tokenize_rows
+        from lessons_lib.scoring import score_rows
+
+        _, start, tokenizer = self._parts()
+        limit = self.config.max_length or getattr(start.config, "max_position_embeddings", None)
+        tokens = tokenize_rows(
+            rows,
+            ("chosen", "rejected"),
+            tokenizer,
+            max_length=limit,
+            truncation=self.config.truncation,
+            append_eos=self.config.append_eos,
+        )
+        accelerator = Accelerator()
+        settings = dict(rows_per_pass=self.config.rows_per_pass or self.config.batch_size, accelerator=accelerator)
+        now, before = (score_rows(m.to(accelerator.device).eval(), tokens, **settings) for m in (model, start))
+        chosen, rejected = (now[side] - before[side] for side in ("chosen", "rejected"))
+        wins = (chosen > rejected).double() + 0.5 * (chosen == rejected).double()
+        return {
+            "accuracy": wins.mean().item(),
+            "chosen_logp_change": chosen.mean().item(),
+            "rejected_logp_change": rejected.mean().item(),
+            "test_pairs": float(len(rows)),
+        }
+
+
+def record(folder: Path, run: OwnRun, *, arms: Sequence[str], seeds: Sequence[int], command: str, **how) -> Path:
+    """Every arm with every seed, resumable as the lab's part is; the table's path."""
+    from lessons_lib.benchmark.record import in_order
+
+    run._parts()  # a wrong name fails here, before any work
+    wanted = [(arm, seed) for seed in seeds for arm in arms]
+    return in_order(folder, "benchmark_own", run, ("arm", "seed"), wanted, command, **how)

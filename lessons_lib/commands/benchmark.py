@@ -1,0 +1,121 @@
+"""``benchmark``: run the matched comparison, or a part of it, or its arms on a model and a dataset of yours."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from lessons_lib.errors import UserError
+
+HELP = "compare the five methods and their variants on the same data, budget and evaluation"
+EXAMPLE = """python -m lessons_lib benchmark --quick
+  python -m lessons_lib benchmark --regimes clean unary_10 --arms dpo kto --seeds 0-5
+  python -m lessons_lib benchmark --model ./my-model --data pairs.jsonl --learning-rates 5e-7 2e-6"""
+OUT = Path("runs/benchmark")
+QUICK_REGIME, QUICK_SEEDS = "near_deterministic", range(3)
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument(
+        "--part",
+        choices=("matrix", "tuning", "scale"),
+        default="matrix",
+        help="arms on regimes (default); the search for each arm's setting; 1,000 to 100,000 preferences",
+    )
+    parser.add_argument("--regimes", nargs="+", metavar="NAME", help="of the matrix (default: all)")
+    parser.add_argument("--arms", nargs="+", metavar="NAME", help="default: all")
+    parser.add_argument("--seeds", help="such as 0-11 or 0,3,6 (default: 0-11; of the scale part 0-2)")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_REGIME}, three seeds: about 3 minutes")
+    own = parser.add_argument_group("a model and a dataset of yours, by held-out pair accuracy")
+    own.add_argument("--model", help="a folder written by save_pretrained, or a Hub id")
+    own.add_argument("--data", help="one of the project's datasets, a file of pairs, or a Hub id")
+    own.add_argument("--learning-rates", nargs="+", type=float, default=[5e-7, 2e-6, 1e-5], metavar="RATE",
+                     help="to choose from on validation prompts, the same for every arm")  # fmt: skip
+    own.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of every run: see `train`")
+    how = parser.add_argument_group("how it runs")
+    how.add_argument("--jobs", type=int, help="processes (default: as many as cores)")
+    how.add_argument("--dask", metavar="ADDRESS", default="", help="a Dask scheduler to hand the runs to")
+    how.add_argument("--out", type=Path, default=OUT, help=f"folder for the tables; goes on where it stopped ({OUT})")
+    how.add_argument("--no-progress", dest="progress", action="store_false", help="no progress bar")
+
+
+def run(arguments) -> int:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; each run keeps to one thread
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from lessons_lib.benchmark import design
+
+    if bool(arguments.model) != bool(arguments.data):
+        raise UserError("--model and --data belong together: a model to train and pairs to train it on")
+    arms = _known("--arms", arguments.arms, design.ARMS)
+    regimes = _known("--regimes", arguments.regimes, design.REGIMES)
+    seeds = _seeds(arguments.seeds or ("0-2" if arguments.part == "scale" or arguments.model else "0-11"))
+    if arguments.quick:
+        regimes, seeds = (QUICK_REGIME,), QUICK_SEEDS
+    jobs = arguments.jobs if arguments.jobs is not None else os.cpu_count()
+    if jobs < 1:
+        raise UserError(f"--jobs: expected at least 1, got {jobs}")
+    how = {"jobs": jobs, "dask": arguments.dask, "progress": arguments.progress}
+
+    from lessons_lib.benchmark import record
+
+    command = shlex.join(["python", "-m", "lessons_lib", *sys.argv[1:]])
+    if arguments.model:
+        path = _own(arguments, arms, seeds, command, how)
+    elif arguments.part == "tuning":
+        path = record.tune(arguments.out, **how)
+    elif arguments.part == "scale":
+        path = record.scale(arguments.out, seeds=seeds, **how)
+    else:
+        path = record.matrix(arguments.out, regimes=regimes, arms=arms, seeds=seeds, command=command, **how)
+    _print(path)
+    return 0
+
+
+def _own(arguments, arms, seeds, command: str, how: dict) -> Path:
+    from lessons_lib.benchmark import own
+    from lessons_lib.commands.train import settings
+
+    config = settings(arguments.set, "dpo")
+    if config.hyperparameters:
+        raise UserError(f"--set: {', '.join(config.hyperparameters)} belong to one loss; set what all arms share")
+    chosen = own.OwnRun(arguments.model, arguments.data, arguments.learning_rates, config)
+    return own.record(arguments.out, chosen, arms=arms, seeds=seeds, command=command, **how)
+
+
+def _print(path: Path) -> None:
+    """The table as means over seeds, and where it lies."""
+    from lessons_lib.benchmark import reading
+
+    table = reading.files.read(path.stem, path.parent)
+    measure = next(name for name in ("accuracy", "gold") if name in table)
+    if "regime" in table:
+        found = reading.matrix(table, measure)
+        print(f"{measure}, mean over seeds and its 95 % interval")
+        for regime, rows in found.groupby("regime", sort=False):
+            print(f"{regime}")
+            for row in rows.sort_values("mean", ascending=False).itertuples():
+                print(f"  {row.arm:10} {row.mean:7.3f}  [{row.low:.3f}, {row.high:.3f}]  {row.seeds} seeds")
+    print(f"{len(table)} rows in {path}")
+
+
+def _known(option: str, given, known) -> tuple[str, ...]:
+    unknown = [name for name in given or () if name not in known]
+    if unknown:
+        raise UserError(f"{option}: expected some of {', '.join(known)}, got {', '.join(unknown)}")
+    return tuple(dict.fromkeys(given or known))
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """ "0-2,7" is 0, 1, 2 and 7."""
+    try:
+        seeds = []
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            seeds += range(int(first), int(last or first) + 1)
+    except ValueError:
+        raise UserError(f"--seeds: expected numbers such as 0-11 or 0,3,6, got {text!r}") from None
+    if not seeds:
+        raise UserError(f"--seeds: expected at least one seed, got {text!r}")
+    return tuple(dict.fromkeys(seeds))
