@@ -22,7 +22,7 @@ from lessons_lib.train_config import TrainConfig
 PAIRS = 100_000
 BATCH = 32
 POINTS = tuple(int(step) for step in np.unique(np.geomspace(10, PAIRS // BATCH, 13).round()))  # 320 to 100,000 pairs
-LEARNING_RATES = (2e-5, 8e-5, 3.2e-4)
+LEARNING_RATES = (1e-5, 6e-5, 3.2e-4)
 ARMS = {
     "dpo": ("dpo", {"hyperparameters": {"beta": 0.1}}),
     "ipo": ("ipo", {"hyperparameters": {"tau": 0.1}}),
