@@ -12,7 +12,6 @@ from lessons_lib.data.profile import Figure, Profile
 from lessons_lib.decide import Recommendation
 from lessons_lib.match import GIB, USABLE, Match
 from lessons_lib.methods import METHODS
-from lessons_lib.metrics import Interval
 
 TITLES = {
     "size": ("rows", "refused", "unread", "prompts", "items", "decided", "raters", "words", "tokens", "multi_turn"),
@@ -191,44 +190,54 @@ def _advice(match: Match) -> Iterator[str]:
 
 
 def _pictures(profile: Profile) -> Iterator[str]:
-    from lessons_lib.plots import bars_plot
+    from lessons_lib.plots import labelled_bars_plot
 
-    for title, names, y_label in _PLOTS:
-        figures = {label: profile.figures[n] for n, label in names.items() if profile.value(n) is not None}
-        if len(figures) == 1 and (only := next(iter(figures.values()))).parts and y_label.startswith("share of longer"):
-            figures = {"all": only, **{label.removesuffix(" times"): part for label, part in only.parts.items()}}
-        bars = {label: _interval(figure) for label, figure in figures.items() if figure.value is not None}
-        if bars:
-            alt = f"{title}: " + "; ".join(f"{label} {figure}" for label, figure in figures.items())
-            picture = bars_plot(bars, title=title, y_label=y_label, alt=alt)
-            yield picture._repr_mimebundle_()["text/html"]
+    for finding, names in _PLOTS:
+        figures = {label: profile[name] for name, label in names.items() if profile.value(name) is not None}
+        if len(figures) == 1:  # a figure alone is drawn with its parts
+            figures |= {f"{label} as long": part for label, part in next(iter(figures.values())).parts.items()}
+        if not figures:
+            continue
+        figures = {f"{label} (n = {figure.n:,})": figure for label, figure in figures.items()}
+        title = finding.format(**{name: _rounded(profile, name) for name in names})
+        picture = labelled_bars_plot(
+            [(label, figure.value, f"{100 * figure.value:.1f} %") for label, figure in figures.items()],
+            title=title,
+            x_label="share, with its 95 % interval",
+            alt=f"{title}. " + "; ".join(f"{label}: {figure}" for label, figure in figures.items()) + ".",
+            ends={label: (figure.low, figure.high) for label, figure in figures.items() if figure.low is not None},
+            percent=True,
+        )
+        yield picture._repr_mimebundle_()["text/html"]
 
 
-def _interval(figure: Figure) -> Interval:
-    low, high = (figure.value if end is None else end for end in (figure.low, figure.high))
-    return Interval(figure.value, low, high, figure.n or 0)
+def _rounded(profile: Profile, name: str) -> str:
+    value = profile.value(name)
+    return "an unknown share" if value is None else f"{100 * value:.0f} %"
 
 
 _PLOTS = (
     (
-        "How far the labels can be trusted, with 95 % intervals",
-        {"agreement": "raters agree", "flip_rate": "labels flipped", "ties": "ties", "order_same": "same when turned"},
-        "share",
-    ),
-    (
-        "Does the longer response win? By how many times longer it is",
-        {"chosen_longer": "all"},
-        "share of longer winners",
-    ),
-    (
-        "Position, length and balance: one half is even",
+        "Two raters agree on {agreement} of what both judged",
         {
-            "first_wins": "first shown wins",
-            "chosen_longer": "longer wins",
-            "up_share": "rated up",
-            "up_longer": "ups longer",
+            "agreement": "raters agree",
+            "agreement_decisive": "raters agree, where both take a side",
+            "flip_rate": "labels flipped, as that agreement implies",
+            "near_deterministic": "all raters take one side",
         },
-        "share",
+    ),
+    (
+        "The response shown first wins {first_wins} of the decisive verdicts",
+        {"first_wins": "the first wins", "order_same": "same verdict in both orders", "ties": "ties"},
+    ),
+    ("The longer response wins {chosen_longer} of the pairs", {"chosen_longer": "the longer one wins"}),
+    (
+        "{up_share} of the ratings are up",
+        {
+            "up_share": "rated up",
+            "unpaired": "of use in no pair",
+            "up_longer": "an up is longer than a down (one half: no bias)",
+        },
     ),
 )
 
@@ -274,6 +283,7 @@ h3 {{ margin: 1.4rem 0 .4rem }}
 th, td {{ text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
   border-bottom: 1px solid light-dark(#ddd, #3a3a3a) }}
 .quiet {{ color: light-dark(#5a5a5a, #a5a5a5) }}
+@media (max-width: 40rem) {{ table {{ min-width: 36rem }} }}
 figure {{ margin: 1.5rem 0 !important }} svg {{ max-width: 100%; height: auto }}
 </style></head><body>
 {body}
