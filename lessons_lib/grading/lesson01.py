@@ -84,7 +84,7 @@ def check_pair_loss(function: Callable) -> Verdict:
         return b * textbook.margin(math.log(p[w]), math.log(p[x]), math.log(q[w]), math.log(q[x]))
 
     mistakes = (
-        Mistake("sign flipped", lambda *case: textbook.log_sigmoid(gap(*case)), "a loss falls as the model learns: −log σ"),
+        Mistake("sign flipped", lambda *case: textbook.log_sigmoid(gap(*case)), "a loss falls as you learn: −log σ"),
         Mistake("chosen and rejected swapped", lambda *case: -textbook.log_sigmoid(-gap(*case)),
                 "σ(r_chosen − r_rejected) is the probability that the chosen one wins"),
         Mistake("the probability itself", lambda *case: textbook.sigmoid(gap(*case)), "the loss is −log of it"),
