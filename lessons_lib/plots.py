@@ -232,10 +232,10 @@ def _finish(figure: Figure, title: str, alt: str, legend_rows: int = 0) -> Pictu
     return Picture(figure, alt)
 
 
-def _legend(figure: Figure, ax: Axes) -> int:
-    """One legend under the axes, two entries a row where they fit; the number of its rows."""
+def _legend(figure: Figure, ax: Axes, least: int = 2) -> int:
+    """One legend under the axes, two entries a row where they fit; the number of its rows. Below `least` entries, none."""
     handles, labels = ax.get_legend_handles_labels()
-    if len(labels) < 2:
+    if len(labels) < least:
         return 0
     half = figure.get_size_inches()[0] * 72 / 2
     columns = 2 if max(map(len, labels)) * 6.6 + 50 < half else 1  # a letter is about 6.6 px wide, a handle 50
@@ -295,8 +295,19 @@ def _mark_targets(ax: Axes, targets: Mapping[str, float]) -> None:
         ax.axhline(height, color=INK, lw=1.25, linestyle=(0, (1, 2)), label=name)
 
 
-def bars_plot(values: Mapping[str, object], *, title: str, y_label: str, alt: str, x_label: str = "") -> Picture:
-    """One bar a name with its interval: each value has `estimate`, `low` and `high`; the estimate is written above."""
+def bars_plot(
+    values: Mapping[str, object],
+    live: Mapping[str, float] | None = None,
+    *,
+    title: str,
+    y_label: str,
+    alt: str,
+    x_label: str = "",
+) -> Picture:
+    """One bar a name with its interval: each value has `estimate`, `low` and `high`; the estimate is written above.
+
+    `live` marks, for some of the names, what this session's own run came to.
+    """
     figure, (ax,) = new_figure(PANEL_WIDTH + 40, PANEL_HEIGHT)
     for index, (name, value) in enumerate(values.items()):
         look = style(name if name in STYLES else index)
@@ -313,9 +324,16 @@ def bars_plot(values: Mapping[str, object], *, title: str, y_label: str, alt: st
     ax.axhline(0, color=INK, lw=1)
     ax.margins(y=0.16)
     ax.grid(axis="x", visible=False)
+    places = {name: index for index, name in enumerate(values) if name in (live or {})}
+    if places:
+        heights = [live[name] for name in places]
+        ax.plot(
+            list(places.values()), heights, "D", color=INK, markersize=8, markerfacecolor="none", mew=2,
+            label="your run",
+        )  # fmt: skip
     _label_axes(ax, x_label, y_label)
     ax.set_xticks(range(len(values)), [_shown(name) for name in values])
-    return _finish(figure, title, alt)
+    return _finish(figure, title, alt, _legend(figure, ax, least=1))
 
 
 def labelled_bars_plot(

@@ -47,6 +47,14 @@ def test_bars_show_estimate_and_interval():
     assert list(ends) == pytest.approx([1.2, 1.8])
 
 
+def test_bars_with_a_run_of_this_session():
+    values = {"dpo": Interval(1.5, 1.2, 1.8, 5), "gold": Interval(-0.5, -0.9, -0.1, 5)}
+    picture = plots.bars_plot(values, {"gold": -0.7}, title="DPO gains", y_label="gold reward", alt="Two bars.")
+    (mark,) = (line for line in picture.figure.axes[0].lines if line.get_label() == "your run")
+    assert list(zip(*mark.get_data(), strict=True)) == [(1, -0.7)]
+    assert [text.get_text() for text in picture.figure.legends[0].get_texts()] == ["your run"]
+
+
 def test_small_multiples_share_their_scale():
     picture = plots.small_multiples(
         {"ipo": [1, 2], "dpo": [5, 9]}, lambda ax, data: ax.plot(data, label="x"),
