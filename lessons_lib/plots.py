@@ -233,7 +233,7 @@ def _finish(figure: Figure, title: str, alt: str, legend_rows: int = 0) -> Pictu
 
 
 def _legend(figure: Figure, ax: Axes, least: int = 2) -> int:
-    """One legend under the axes, two entries a row where they fit; the number of its rows. Below `least` entries, none."""
+    """One legend under the axes, two entries a row where they fit; its number of rows. Fewer than `least`: none."""
     handles, labels = ax.get_legend_handles_labels()
     if len(labels) < least:
         return 0
