@@ -1,14 +1,13 @@
 """What is compared on what: the arms with their grids, and the regimes. Plain tables, nothing is run here.
 
 A step takes 16 pairs, or 32 single replies, which are as many tokens; how many steps there are is the regime's and
-not the arm's affair. Every arm has six grid points, may stop at any of `STOPS`, and has its grid extended once at an
-edge; see `tuning`.
+not the arm's affair. Every arm may try six settings and stop at any of `STOPS`; see `tuning`.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -35,6 +34,7 @@ class Arm:
         average: log-probs averaged over tokens or summed; None: as the method says.
         nll_weight: of the chosen reply's negative log-prob per token, beside the loss.
         beyond: the strengths to try next where the first or the last of `strengths` is best.
+        regimes: where it is run; empty: everywhere. A variant is run where what it changes is in question.
     """
 
     label: str
@@ -44,6 +44,7 @@ class Arm:
     average: bool | None = None
     nll_weight: float = 0.0
     beyond: tuple[Mapping[str, float], ...] = ()
+    regimes: tuple[str, ...] = ()
 
     @property
     def rate_ratio(self) -> float:
@@ -58,7 +59,8 @@ def _grid(name: str, first: float, last: float, **others: float) -> dict:
     return {key: tuple({name: round(value, 4), **others} for value in pair) for key, pair in values.items()}
 
 
-_LOW, _HIGH = (2e-4, 5e-4, 1.25e-3), (5e-4, 1.25e-3, 3.125e-3)
+_LENGTH = ("clean", "length_mild", "length_extreme")
+_LOW, _HIGH = (3e-4, 9e-4), (7e-4, 2.1e-3)
 ARMS: Mapping[str, Arm] = MappingProxyType(
     {
         "dpo": Arm("DPO", "dpo", learning_rates=_LOW, **_grid("beta", 0.3, 1.0)),
@@ -72,11 +74,23 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
             ({"label_smoothing": 0.1, "beta": 0.5}, {"label_smoothing": 0.3, "beta": 0.5}),
             _LOW,
             beyond=({"label_smoothing": 0.03, "beta": 0.5}, {"label_smoothing": 0.4, "beta": 0.5}),
+            regimes=("clean", "noisy_20", "noisy_40", "clean_many", "noisy_20_many", "noisy_40_many"),
         ),
-        "dpo_nll": Arm("DPO + NLL", "dpo", learning_rates=_LOW, nll_weight=1.0, **_grid("beta", 0.3, 1.0)),
-        "dpo_avg": Arm("DPO, averaged", "dpo", learning_rates=_LOW, average=True, **_grid("beta", 6.0, 20.0)),
-        "ipo_avg": Arm("IPO, averaged", "ipo", learning_rates=_LOW, average=True, **_grid("tau", 1.5, 5.0)),
-        "sft": Arm("SFT on chosen", "sft", ({},), (1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)),
+        "dpo_nll": Arm(
+            "DPO + NLL",
+            "dpo",
+            learning_rates=_LOW,
+            nll_weight=1.0,
+            **_grid("beta", 0.3, 1.0),
+            regimes=("clean", "clean_many", "near_deterministic", "displacing", "no_sft"),
+        ),
+        "dpo_avg": Arm(
+            "DPO, averaged", "dpo", learning_rates=_LOW, average=True, **_grid("beta", 6.0, 20.0), regimes=_LENGTH
+        ),
+        "ipo_avg": Arm(
+            "IPO, averaged", "ipo", learning_rates=_LOW, average=True, **_grid("tau", 1.5, 5.0), regimes=_LENGTH
+        ),
+        "sft": Arm("SFT on chosen", "sft", ({},), (1e-4, 3e-4, 9e-4, 2.7e-3, 8.1e-3)),
         "untouched": Arm("untouched SFT model", None),
     }
 )
@@ -115,11 +129,11 @@ def _few(label: str, says: str, **draw) -> Regime:
     return Regime(label, says, "many_passes", draw=draw, pairs=FEW_PAIRS, steps=MANY_STEPS)
 
 
-def _log(ups: int) -> Regime:
+def _log(ups: int, family: str) -> Regime:
     return Regime(
         f"log, {ups} % up",
         f"a log of {THUMBS:,} thumbs, {ups} % of them up; pair methods take the pairs in it",
-        "log",
+        family,
         kind="log",
         draw={"up_share": ups / 100},
         pairs=THUMBS,
@@ -145,9 +159,9 @@ REGIMES: Mapping[str, Regime] = MappingProxyType(
             "one_pass",
             draw={"length_bonus": 0.5},
         ),
-        "unary_10": _log(10),
-        "unary_50": _log(50),
-        "unary_90": _log(90),
+        "unary_10": _log(10, "log"),
+        "unary_50": _log(50, "one_pass"),
+        "unary_90": _log(90, "log"),
         "no_sft": Regime(
             "no SFT checkpoint",
             f"{BASE_PAIRS} pairs, two passes, from the base model, which is its own reference",
@@ -168,13 +182,13 @@ REGIMES: Mapping[str, Regime] = MappingProxyType(
     }
 )
 
-# Hyper-parameters are chosen for a family of regimes, on the tasks (regime, seed) named here, never on test prompts.
-FAMILIES: Mapping[str, tuple[tuple[str, int], ...]] = MappingProxyType(
+# Hyper-parameters are chosen for a family of regimes, on the task (regime, seed) named here, never on test prompts.
+FAMILIES: Mapping[str, tuple[str, int]] = MappingProxyType(
     {
-        "one_pass": (("clean", 100), ("noisy_40", 101)),
-        "many_passes": (("noisy_20_many", 100), ("near_deterministic", 101)),
-        "log": (("unary_10", 100), ("unary_90", 101)),
-        "no_sft": (("no_sft", 100), ("no_sft", 101)),
+        "one_pass": ("clean", 100),
+        "many_passes": ("noisy_20_many", 101),
+        "log": ("unary_10", 102),
+        "no_sft": ("no_sft", 100),
     }
 )
 BASE_RATE_FACTOR = 4.0  # learning rates from the base model: there is more to learn and nothing to keep
@@ -190,14 +204,14 @@ class Point:
 
 
 def grid(arm: str, family: str) -> list[Point]:
-    """The six settings that are tried first."""
+    """The settings that are tried first."""
     factor = BASE_RATE_FACTOR if family == "no_sft" else 1.0
     settings = itertools.product(ARMS[arm].strengths, ARMS[arm].learning_rates)
     return [Point(strength, float(f"{rate * factor:.4g}")) for strength, rate in settings]
 
 
 def beyond(arm: str, family: str, best: Point) -> list[Point]:
-    """What is tried once more where the best of the grid stands at an edge of it: the next one on each edge."""
+    """What is tried once more where the best of the grid stands at an edge of it: the next setting on each edge."""
     table, rates = ARMS[arm], sorted({point.learning_rate for point in grid(arm, family)})
     further = []
     if best.learning_rate in (rates[0], rates[-1]):
@@ -207,3 +221,14 @@ def beyond(arm: str, family: str, best: Point) -> list[Point]:
         place = table.strengths.index(best.strength)
         further.append(Point(table.beyond[0 if place == 0 else -1], best.learning_rate))
     return further
+
+
+def cells(regimes: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
+    """The (regime, arm) that the design holds, of those wanted."""
+    return [(r, a) for r in regimes for a in arms if not ARMS[a].regimes or r in ARMS[a].regimes]
+
+
+def searches(families: Sequence[str]) -> list[tuple[str, str]]:
+    """The (family, arm) whose setting some cell needs."""
+    needed = {(REGIMES[regime].family, arm) for regime, arm in cells(tuple(REGIMES), TRAINED)}
+    return [(family, arm) for family in families for arm in TRAINED if (family, arm) in needed]

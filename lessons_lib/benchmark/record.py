@@ -6,7 +6,6 @@ that whatever has been done at any moment is a whole smaller experiment.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,7 +15,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from lessons_lib.benchmark import files, scaling, tuning
-from lessons_lib.benchmark.design import ARMS, CORE, FAMILIES, REGIMES, TRAINED
+from lessons_lib.benchmark.design import ARMS, CORE, FAMILIES, REGIMES, cells, searches
 from lessons_lib.errors import UserError
 from lessons_lib.lab.checkpoints import SFT_NAMES
 from lessons_lib.lab.studies import provenance
@@ -24,30 +23,27 @@ from lessons_lib.lab.studies import provenance
 
 def tune(folder: Path, *, families: Sequence[str] = tuple(FAMILIES), jobs: int = 1, dask: str = "", progress=True):
     """Every arm's search in each family; the file's path."""
-    wanted = list(itertools.product(families, TRAINED))
+    wanted = searches(families)
     return in_order(folder, tuning.NAME, tuning.search, ("family", "arm"), wanted, "benchmark --part tuning",
                    jobs=jobs, dask=dask, progress=progress)  # fmt: skip
 
 
 def matrix(
     folder: Path,
+    choices: pd.DataFrame,
     *,
     regimes: Sequence[str] = tuple(REGIMES),
     arms: Sequence[str] = tuple(ARMS),
     seeds: Sequence[int] = range(12),
-    choices: pd.DataFrame | None = None,
     command: str = "benchmark",
     jobs: int = 1,
     dask: str = "",
     progress: bool = True,
 ) -> Path:
-    """Every arm on every regime with every seed, at the settings that tuning chose; the file's path."""
-    if choices is None:
-        choices = tuning.choose(files.read(tuning.NAME))
+    """Every arm on every regime with every seed, at the settings of `tuning.choose`; the file's path."""
     groups = [[arm for arm in arms if (arm in CORE) == core] for core in (True, False)]
     blocks = [seeds[start : start + len(SFT_NAMES)] for start in range(0, len(seeds), len(SFT_NAMES))]
-    order = itertools.chain.from_iterable(itertools.product(seeds, regimes, g) for seeds in blocks for g in groups)
-    wanted = [(regime, arm, seed) for seed, regime, arm in order]
+    wanted = [(*cell, seed) for block in blocks for group in groups for seed in block for cell in cells(regimes, group)]
     return in_order(folder, "benchmark", _Cell(choices), ("regime", "arm", "seed"), wanted, command,
                    jobs=jobs, dask=dask, progress=progress)  # fmt: skip
 

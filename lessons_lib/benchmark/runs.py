@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 
-import numpy as np
 import torch
 
 from lessons_lib.benchmark import loop, pools
@@ -25,6 +24,7 @@ from lessons_lib.train_config import TrainConfig
 
 TEST_SAMPLES = 256
 VALIDATION_SAMPLES = 256
+BROKEN = -99.0  # below any gold reward
 
 
 def draw_rows(regime: Regime, pool: checkpoints.Pool, seed: int) -> list[dict]:
@@ -35,13 +35,6 @@ def draw_rows(regime: Regime, pool: checkpoints.Pool, seed: int) -> list[dict]:
         return annotators.label_thumbs(pool, regime.pairs, seed=seed, **regime.draw)
     draw = {"close": pools.close_pairs, "cyclic": pools.cyclic_pairs}[regime.kind]
     return draw(pool, regime.pairs, seed=seed, **regime.draw)
-
-
-def annotator_preference(regime: Regime, prompts, ours: list, theirs: list) -> np.ndarray:
-    """(n,) the probability that the regime's annotators prefer our reply to theirs, before any labels are flipped."""
-    found, other = world.gold(prompts, ours), world.gold(prompts, theirs)
-    gap = found.total - other.total + regime.draw.get("length_bonus", 0.0) * (found.lengths - other.lengths)
-    return pools.preference(gap + (pools.CYCLE * pools.cycle(ours, theirs) if regime.kind == "cyclic" else 0.0))
 
 
 def train(regime: str, arm: str, point: Point, seed: int, *, at: Callable[[int, object], None] = lambda *_: None):
@@ -82,13 +75,15 @@ def run(regime: str, arm: str, point: Point | None, seed: int) -> dict:
     """Train and measure on test prompts; a row of the benchmark's table. The untouched model takes no point."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    checkpoint = checkpoint_of(seed)
-    evaluator = _evaluator(checkpoint, seed)
+    checkpoint, seconds = checkpoint_of(seed), 0.0
     if ARMS[arm].method:
         _data(regime, seed, ARMS[arm].method)  # drawn before the clock starts: all arms share it
-    start = time.process_time()
-    model = train(regime, arm, point, seed) if ARMS[arm].method else checkpoints.load(checkpoint)[0]
-    seconds = time.process_time() - start
+        start = time.process_time()
+        model = train(regime, arm, point, seed)
+        seconds = time.process_time() - start
+        replies, measures = measure(_evaluator(checkpoint, seed), model)
+    else:
+        replies, measures = _untouched(checkpoint, seed)
     setting = written(point) if point else dict.fromkeys(("strength", "learning_rate", "stop"))
     return {
         "regime": regime,
@@ -96,30 +91,36 @@ def run(regime: str, arm: str, point: Point | None, seed: int) -> dict:
         "seed": seed,
         "checkpoint": checkpoint,
         **setting,
-        **measure(evaluator, model, REGIMES[regime]),
-        "cpu_seconds": seconds if ARMS[arm].method else 0.0,
+        **measures,
+        "annotator_win_rate": annotator_win_rate(REGIMES[regime], _evaluator(checkpoint, seed), replies),
+        "cpu_seconds": seconds,
     }
 
 
-def measure(evaluator: Evaluator, model, regime: Regime) -> dict[str, float]:
-    """All of `Evaluation.row`, and win rates by the regime's annotators and at equal length."""
+def measure(evaluator: Evaluator, model) -> tuple[list[list[int]], dict[str, float]]:
+    """A model's replies, and all of `Evaluation.row` with the win rate at equal length."""
     replies = evaluator.sample(model)
     row = evaluator(model, replies).row()
     ours, theirs = world.gold(evaluator.prompts, replies), world.gold(evaluator.prompts, evaluator.reference_replies)
     wins = (ours.total > theirs.total) + 0.5 * (ours.total == theirs.total)
-    liked = annotator_preference(regime, evaluator.prompts, replies, evaluator.reference_replies)
-    return row | {
-        "length_controlled_win_rate": length_controlled(wins, ours.lengths - theirs.lengths),
-        "annotator_win_rate": float(liked.mean()),
-    }
+    return replies, row | {"length_controlled_win_rate": length_controlled(wins, ours.lengths - theirs.lengths)}
+
+
+def annotator_win_rate(regime: Regime, evaluator: Evaluator, replies: list[list[int]]) -> float:
+    """How likely the regime's annotators prefer a reply to the reference's, before any labels are flipped."""
+    ours, theirs = (world.gold(evaluator.prompts, given) for given in (replies, evaluator.reference_replies))
+    gap = ours.total - theirs.total + regime.draw.get("length_bonus", 0.0) * (ours.lengths - theirs.lengths)
+    if regime.kind == "cyclic":
+        gap = gap + pools.CYCLE * pools.cycle(replies, evaluator.reference_replies)
+    return float(pools.preference(gap).mean())
 
 
 def validation_gold(regime: str, arm: str, point: Point, seed: int) -> dict[float, float]:
-    """Gold reward on validation prompts after each of `STOPS`, of one run; −inf once it has broken down."""
+    """Gold reward on validation prompts after each of `STOPS`, of one run; `BROKEN` once it has broken down."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     steps = {round(stop * REGIMES[regime].steps): stop for stop in STOPS}
-    evaluator, found = _validation(checkpoint_of(seed), seed), dict.fromkeys(STOPS, -np.inf)
+    evaluator, found = _validation(checkpoint_of(seed), seed), dict.fromkeys(STOPS, BROKEN)
 
     def look(step: int, model) -> None:
         if step in steps:
@@ -178,6 +179,11 @@ def _drawn(regime: str, seed: int) -> list[dict]:
 @lru_cache(maxsize=4)
 def _evaluator(checkpoint: str, seed: int) -> Evaluator:
     return Evaluator(checkpoints.load(checkpoint)[0], samples=TEST_SAMPLES, seed=seed)
+
+
+@lru_cache(maxsize=4)
+def _untouched(checkpoint: str, seed: int) -> tuple[list[list[int]], dict[str, float]]:
+    return measure(_evaluator(checkpoint, seed), checkpoints.load(checkpoint)[0])
 
 
 @lru_cache(maxsize=4)

@@ -1,9 +1,9 @@
 """How each arm's hyper-parameters are chosen: the same small search for all, on validation prompts.
 
-One search serves a family of regimes (`design.FAMILIES`). On the family's first task an arm's six grid points are
-run, each measured at the three allowed stops; where the best stands at an edge of the grid, the next point beyond
-that edge is run too, once. The best two settings go on to the second task. The choice is the setting and stop with
-the highest mean gold reward over both. Tuning seeds are used for nothing else.
+One search serves a family of regimes and is run on one task of it (`design.FAMILIES`), with a seed used for nothing
+else. An arm tries two strengths with two learning rates. The best of the four stands at an edge of this small grid
+on both sides, so the next strength and the next learning rate beyond it are tried too: six settings, each measured
+at the three allowed stops, 18 candidates. An arm without a strength tries five learning rates and the next one.
 """
 
 from __future__ import annotations
@@ -16,26 +16,24 @@ from lessons_lib.benchmark import design
 from lessons_lib.benchmark.design import FAMILIES, Point
 
 NAME = "benchmark_tuning"
-FINALISTS = 2
 
 
 def search(family: str, arm: str) -> list[dict]:
-    """All runs of one arm's search: a row for each setting, task and stop."""
-    first, *others = FAMILIES[family]
+    """All runs of one arm's search: a row for each setting and stop."""
     points = design.grid(arm, family)
-    rows = [row for point in points for row in _measured(family, arm, point, *first)]
-    further = design.beyond(arm, family, _best(rows, 1)[0])
-    rows += [row for point in further for row in _measured(family, arm, point, *first)]
-    finalists = _best(rows, FINALISTS)
-    return rows + [row for task in others for point in finalists for row in _measured(family, arm, point, *task)]
+    rows = [row for point in points for row in _measured(family, arm, point)]
+    best = max(rows, key=lambda row: row["gold"])
+    further = design.beyond(arm, family, Point(json.loads(best["strength"]), best["learning_rate"]))
+    return rows + [row for point in further for row in _measured(family, arm, point)]
 
 
-def _measured(family: str, arm: str, point: Point, regime: str, seed: int) -> list[dict]:
+def _measured(family: str, arm: str, point: Point) -> list[dict]:
     from lessons_lib.benchmark.runs import validation_gold
 
+    regime, seed = FAMILIES[family]
     setting = {"family": family, "arm": arm, "regime": regime, "seed": seed, **written(point)}
     golds = validation_gold(regime, arm, point, seed)
-    return [{**setting, "stop": stop, "gold": max(gold, -99.0)} for stop, gold in golds.items()]
+    return [{**setting, "stop": stop, "gold": gold} for stop, gold in golds.items()]
 
 
 def written(point: Point) -> dict:
@@ -43,14 +41,8 @@ def written(point: Point) -> dict:
     return {"strength": json.dumps(dict(point.strength)), "learning_rate": point.learning_rate, "stop": point.stop}
 
 
-def _best(rows: list[dict], n: int) -> list[Point]:
-    """The `n` settings whose best stop is highest."""
-    best = pd.DataFrame(rows).groupby(["strength", "learning_rate"], sort=False)["gold"].max()
-    return [Point(json.loads(strength), rate) for strength, rate in best.nlargest(n).index]
-
-
 def choose(searched: pd.DataFrame) -> pd.DataFrame:
-    """The chosen setting of each family and arm, with its mean gold reward and where it stands in what was tried.
+    """The chosen setting of each family and arm, with its gold reward and where it stands in what was tried.
 
     Args:
         searched: the rows of `search` for any number of families and arms.
@@ -61,21 +53,13 @@ def choose(searched: pd.DataFrame) -> pd.DataFrame:
     """
     chosen = []
     for (family, arm), rows in searched.groupby(["family", "arm"], sort=False):
-        tasks = rows[["regime", "seed"]].drop_duplicates()
-        finals = rows.groupby(["strength", "learning_rate", "stop"], sort=False)["gold"].agg(["mean", "size"])
-        strength, rate, stop = finals[finals["size"] == len(tasks)]["mean"].idxmax()
-        chosen.append(
-            {
-                "family": family,
-                "arm": arm,
-                "strength": strength,
-                "learning_rate": rate,
-                "stop": stop,
-                "gold": finals.loc[(strength, rate, stop), "mean"],
-                "rate_edge": _edge(rate, rows["learning_rate"]),
-                "strength_edge": _edge(_key(strength), rows["strength"].map(_key)),
-            }
-        )
+        best = rows.loc[rows["gold"].idxmax()]
+        found = {name: best[name] for name in ("strength", "learning_rate", "stop", "gold")}
+        edges = {
+            "rate_edge": _edge(best["learning_rate"], rows["learning_rate"]),
+            "strength_edge": _edge(_key(best["strength"]), rows["strength"].map(_key)),
+        }
+        chosen.append({"family": family, "arm": arm, **found, **edges})
     return pd.DataFrame(chosen)
 
 

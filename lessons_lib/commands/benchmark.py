@@ -68,7 +68,8 @@ def run(arguments) -> int:
     elif arguments.part == "scale":
         path = record.scale(arguments.out, seeds=seeds, **how)
     else:
-        path = record.matrix(arguments.out, regimes=regimes, arms=arms, seeds=seeds, command=command, **how)
+        choices = _choices(arguments.out)
+        path = record.matrix(arguments.out, choices, regimes=regimes, arms=arms, seeds=seeds, command=command, **how)
     _print(path)
     return 0
 
@@ -82,6 +83,14 @@ def _own(arguments, arms, seeds, command: str, how: dict) -> Path:
         raise UserError(f"--set: {', '.join(config.hyperparameters)} belong to one loss; set what all arms share")
     chosen = own.OwnRun(arguments.model, arguments.data, arguments.learning_rates, config)
     return own.record(arguments.out, chosen, arms=arms, seeds=seeds, command=command, **how)
+
+
+def _choices(folder: Path):
+    """What tuning chose: in this folder where it was run there, else as it was recorded."""
+    from lessons_lib.benchmark import files, tuning
+
+    here = (folder / f"{tuning.NAME}.parquet").exists()
+    return tuning.choose(files.read(tuning.NAME, folder if here else None))
 
 
 def _print(path: Path) -> None:
