@@ -106,7 +106,7 @@ class Regime:
     Attributes:
         label: as readers see it.
         says: what the rows are, in a sentence.
-        family: whose tuning it takes; see `FAMILIES`.
+        family: whose tuning it takes; see `FAMILIES` and `family_of`.
         kind: which function draws the rows: "pairs", "close", "cyclic" or "log".
         draw: its settings.
         pairs: preference pairs; for a log, thumbs.
@@ -129,11 +129,11 @@ def _few(label: str, says: str, **draw) -> Regime:
     return Regime(label, says, "many_passes", draw=draw, pairs=FEW_PAIRS, steps=MANY_STEPS)
 
 
-def _log(ups: int, family: str) -> Regime:
+def _log(ups: int) -> Regime:
     return Regime(
         f"log, {ups} % up",
         f"a log of {THUMBS:,} thumbs, {ups} % of them up; pair methods take the pairs in it",
-        family,
+        "one_pass",
         kind="log",
         draw={"up_share": ups / 100},
         pairs=THUMBS,
@@ -159,9 +159,9 @@ REGIMES: Mapping[str, Regime] = MappingProxyType(
             "one_pass",
             draw={"length_bonus": 0.5},
         ),
-        "unary_10": _log(10, "log"),
-        "unary_50": _log(50, "one_pass"),
-        "unary_90": _log(90, "log"),
+        "unary_10": _log(10),
+        "unary_50": _log(50),
+        "unary_90": _log(90),
         "no_sft": Regime(
             "no SFT checkpoint",
             f"{BASE_PAIRS} pairs, two passes, from the base model, which is its own reference",
@@ -187,7 +187,6 @@ FAMILIES: Mapping[str, tuple[str, int]] = MappingProxyType(
     {
         "one_pass": ("clean", 100),
         "many_passes": ("noisy_20_many", 101),
-        "log": ("unary_10", 102),
         "no_sft": ("no_sft", 100),
     }
 )
@@ -228,7 +227,17 @@ def cells(regimes: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
     return [(r, a) for r in regimes for a in arms if not ARMS[a].regimes or r in ARMS[a].regimes]
 
 
-def searches(families: Sequence[str]) -> list[tuple[str, str]]:
-    """The (family, arm) whose setting some cell needs."""
-    needed = {(REGIMES[regime].family, arm) for regime, arm in cells(tuple(REGIMES), TRAINED)}
-    return [(family, arm) for family in families for arm in TRAINED if (family, arm) in needed]
+def family_of(regime: str, arm: str) -> str:
+    """The family whose tuning an arm takes on a regime.
+
+    A skewed log holds few pairs, which a pair method passes over many times, and many thumbs, which KTO sees once.
+    """
+    few_pairs = regime in ("unary_10", "unary_90") and arm not in ("kto", "sft")
+    return "many_passes" if few_pairs else REGIMES[regime].family
+
+
+def searches() -> list[tuple[str, str]]:
+    """The (family, arm) whose setting some cell needs, the five methods before their variants."""
+    needed = {(family_of(regime, arm), arm) for regime, arm in cells(tuple(REGIMES), TRAINED)}
+    order = [(family, arm) for core in (True, False) for family in FAMILIES for arm in TRAINED if (arm in CORE) == core]
+    return [search for search in order if search in needed]

@@ -15,15 +15,15 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from lessons_lib.benchmark import files, scaling, tuning
-from lessons_lib.benchmark.design import ARMS, CORE, FAMILIES, REGIMES, cells, searches
+from lessons_lib.benchmark.design import ARMS, CORE, REGIMES, cells, family_of, searches
 from lessons_lib.errors import UserError
 from lessons_lib.lab.checkpoints import SFT_NAMES
 from lessons_lib.lab.studies import provenance
 
 
-def tune(folder: Path, *, families: Sequence[str] = tuple(FAMILIES), jobs: int = 1, dask: str = "", progress=True):
+def tune(folder: Path, *, jobs: int = 1, dask: str = "", progress=True):
     """Every arm's search in each family; the file's path."""
-    wanted = searches(families)
+    wanted = searches()
     return in_order(folder, tuning.NAME, tuning.search, ("family", "arm"), wanted, "benchmark --part tuning",
                    jobs=jobs, dask=dask, progress=progress)  # fmt: skip
 
@@ -65,7 +65,7 @@ class _Cell:
     def __call__(self, regime: str, arm: str, seed: int) -> list[dict]:
         from lessons_lib.benchmark.runs import run
 
-        point = tuning.point_of(self.choices, REGIMES[regime].family, arm) if ARMS[arm].method else None
+        point = tuning.point_of(self.choices, family_of(regime, arm), arm) if ARMS[arm].method else None
         return [run(regime, arm, point, seed)]
 
 
