@@ -2,8 +2,9 @@
 
 Every run sees each pair once, at a constant learning rate, and is measured on test prompts as it goes, so that one
 run shows what every smaller amount of data would have given. A run with a large step peaks early, and is followed
-for ten times as long as DPO takes to its peak; only the smallest step is followed to the end. The pool of a checkpoint holds 16 replies to each of
-1,056 training prompts: about 126,000 different pairs, of which a run takes 100,000.
+for about ten times as long as DPO takes to its peak; only the smallest step is followed to the end. The pool of a
+checkpoint holds 16 replies to each of 1,056 training prompts: about 126,000 different pairs, of which the longest
+run takes 100,000.
 """
 
 from __future__ import annotations
