@@ -152,7 +152,13 @@ class _Run:
         marks, cases = self._marks[item.name], self._cases[item.name]
         marks = [*marks, *(_case_mark(item, case, None, "not answered") for case in cases[len(marks) :])]
         points = item.points * sum(mark.share for mark in marks) / len(marks)
-        return ItemMark(item.name, round(points, 4), item.points, tuple(marks), self._advice.get(item.name, ""))
+        return ItemMark(item.name, round(points, 4), item.points, tuple(marks), self._advice_on(item, marks))
+
+    def _advice_on(self, item: Item, marks: list[CaseMark]) -> str:
+        wrong = next((mark for mark in marks if mark.share < 1), None)
+        if item.explain and wrong and wrong.came:
+            return item.explain(wrong.came.get("json"))[:_ADVICE]
+        return self._advice.get(item.name, "")
 
 
 def _case_mark(item: Item, case: dict[str, JSON] | None, came: JSON, why: str) -> CaseMark:

@@ -79,8 +79,10 @@ def _item(item: ItemMark) -> Iterator[str]:
             "<p>The check in the notebook passes, so your code is right on its input and not on this one. "
             "What differs: a size, a sign, a limit?</p>"
         )
-    elif item.advice:
+    elif item.advice.startswith("✗"):
         yield f"<p>The check in the notebook says about your code:</p><pre>{_text(item.advice)}</pre>"
+    elif item.advice:
+        yield f"<p>{_text(item.advice)}</p>"
 
 
 def _case(case: CaseMark) -> str:

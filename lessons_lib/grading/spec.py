@@ -28,6 +28,7 @@ class Item:
         tolerance: relative, of every number; an absolute 1e-9 is allowed beside it.
         gradient: arguments with respect to which the summed answer's gradient must be right too.
         judge: instead of a comparison with `expected`: (answer, case) -> share of the case's points in [0, 1].
+        explain: what the feedback says about an answer that is not right, where the notebook has no check for it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Item:
     tolerance: float = 1e-6
     gradient: tuple[str, ...] = ()
     judge: Callable[[JSON, dict[str, JSON]], float] | None = None
+    explain: Callable[[JSON], str] | None = None
 
 
 @dataclass(frozen=True)

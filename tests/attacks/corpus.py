@@ -231,7 +231,7 @@ def corpus(port: int, socket_name: str, victim: Path, out: Path) -> dict[str, At
             code="def distance(x): return distance(x + 1) + 1",
             solved=("total",),
         ),
-        "kills_everything": Attack(code="import os\nos.kill(-1, 9)", solved=ALL, flags=("cell_error",)),  # all but itself: nobody
+        "kills_everything": Attack(code="import os\nos.kill(-1, 9)", solved=ALL, flags=("cell_error",)),
         "kills_its_parent": Attack(
             code="import os, signal\nfor pid in range(1, 40):\n    try: os.kill(pid, 9)\n    except OSError: pass",
             solved=ALL,

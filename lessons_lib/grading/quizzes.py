@@ -1,0 +1,213 @@
+"""Graded quizzes, one a phase, from the one question bank: a notebook to fill in, its hidden items, and QTI for an LMS.
+
+They ask what no quick check asks, because the quick checks' answers are in the pages. Marks come from `grade`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import string
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from lessons_lib.errors import UserError
+from lessons_lib.grading.spec import JSON, Exercise, Item
+from lessons_lib.quiz import QUESTIONS, Question, load_bank
+
+_ROOT = Path(__file__).resolve().parents[2]
+_OUTLINE = _ROOT / "book" / "course.yml"
+
+
+def phases() -> dict[int, dict]:
+    """The course's phases, by number, as the outline has them."""
+    return dict(enumerate(yaml.safe_load(_OUTLINE.read_text(encoding="utf-8"))["phases"], 1))
+
+
+def lessons_of(phase: int) -> list[int]:
+    """The numbers of a phase's lessons that have questions."""
+    numbers = [lesson["number"] for lesson in phases()[phase]["lessons"]]
+    return [number for number in numbers if (QUESTIONS / f"lesson{number:02d}.yaml").exists()]
+
+
+def graded_questions(lesson: int) -> list[Question]:
+    """The questions of a lesson that no notebook asks: neither its quick check nor one that a notebook names."""
+    shown = "".join(path.read_text(encoding="utf-8") for path in (_ROOT / "notebooks").rglob("*.ipynb"))
+    hidden = [q for q in load_bank(lesson) if not q.quick_check]
+    return [q for q in hidden if f'\\"{q.id}\\"' not in shown and f"'{q.id}'" not in shown]
+
+
+def questions_of(phase: int) -> list[Question]:
+    return [question for lesson in lessons_of(phase) for question in graded_questions(lesson)]
+
+
+def name_of(question: Question) -> str:
+    """The name that holds a question's answer in the notebook."""
+    return f"q{question.lesson:02d}_{question.id.replace('-', '_')}"
+
+
+def assignment(phase: int) -> tuple[Exercise, dict, str]:
+    """The quiz of a phase: its items, its notebook, and a digest of the questions behind both."""
+    if phase not in phases():
+        raise UserError(f"expected a phase from 1 to {len(phases())}, got {phase}")
+    questions = questions_of(phase)
+    if not questions:
+        raise UserError(f"phase {phase} has no graded questions yet")
+    items = tuple(Item(name_of(q), 1, judge=partial(_judge, q), explain=partial(_explain, q)) for q in questions)
+    exercise = Exercise(lesson=lessons_of(phase)[0], notebook=f"quiz_phase_{phase}.ipynb", items=items)
+    digest = hashlib.sha256(repr(questions).encode()).hexdigest()
+    return exercise, _notebook(phase, questions), digest
+
+
+# ---------------------------------------------------------------- right or wrong
+
+
+def _judge(question: Question, answer: JSON, case: dict) -> float:
+    return _JUDGES[question.kind](question.fields, answer)
+
+
+def _judge_letters(fields: dict, answer: JSON) -> float:
+    """The share of the right letters, less those of the wrong ones; for one right letter, all or nothing."""
+    right = {letter for letter, choice in _lettered(fields) if choice.get("correct")}
+    chosen = _letters(answer)
+    if len(right) == 1:
+        return float(chosen == right)
+    return max(0.0, (len(chosen & right) - len(chosen - right)) / len(right))
+
+
+def _judge_number(fields: dict, answer: JSON) -> float:
+    if isinstance(answer, bool) or not isinstance(answer, (int, float)):
+        return 0.0
+    return float(abs(answer - fields["answer"]) <= fields["tolerance"])
+
+
+def _judge_text(fields: dict, answer: JSON) -> float:
+    return float(_plain(answer) in map(_plain, fields["answers"]))
+
+
+_JUDGES: dict[str, Callable[[dict, JSON], float]] = {
+    "choice": _judge_letters,
+    "several": _judge_letters,
+    "number": _judge_number,
+    "fill": _judge_text,
+}
+
+
+def _lettered(fields: dict) -> list[tuple[str, dict]]:
+    return list(zip(string.ascii_lowercase, fields.get("choices", ()), strict=False))
+
+
+def _letters(answer: JSON) -> set[str]:
+    """The letters of "ac", "a, c" or ["a", "c"]."""
+    text = "".join(map(str, answer)) if isinstance(answer, list) else str(answer or "")
+    return {letter for letter in text.lower() if letter.isalnum()}
+
+
+def _plain(answer: JSON) -> str:
+    """As the quick check compares: case, spaces around and a full stop do not matter."""
+    return str(answer).strip().removesuffix(".").strip().casefold()
+
+
+def _explain(question: Question, answer: JSON) -> str:
+    """Why an answer is wrong, in the bank's own words."""
+    fields = question.fields
+    if "choices" in fields:
+        chosen = _letters(answer)
+        wrong = [c["reason"] for letter, c in _lettered(fields) if (letter in chosen) != bool(c.get("correct"))]
+        return " ".join(wrong) or "Expected one of the letters."
+    same = _judge_number if question.kind == "number" else _judge_text
+    as_key = {"number": lambda m: {**fields, "answer": m}, "fill": lambda m: {"answers": [m]}}[question.kind]
+    named = [m["reason"] for m in fields["mistakes"] if same(as_key(m["answer"]), answer)]
+    return named[0] if named else fields["otherwise"]
+
+
+# ---------------------------------------------------------------- the notebook
+
+
+def _notebook(phase: int, questions: Sequence[Question]) -> dict:
+    title = phases()[phase]["title"]
+    cells = [
+        _markdown(
+            f"# Quiz {phase} · {title}\n\n{len(questions)} questions, a point each. Fill in the cell below each "
+            'question and hand the notebook in. A letter is a text, such as `"b"`; several letters are one text, such '
+            'as `"ac"`; a number is a number. Nothing here says whether you are right: your instructor\'s grader does.'
+        )
+    ]
+    for number, question in enumerate(questions, 1):
+        cells += [_markdown(_asked(number, question)), _answer_cell(name_of(question))]
+    for number, cell in enumerate(cells, 1):
+        cell["id"] = f"quiz{phase}-{number:02d}"
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _asked(number: int, question: Question) -> str:
+    unit = f" In {question.fields['unit']}." if question.fields.get("unit") else ""
+    choices = "".join(f"\n- **{letter}** {choice['text']}" for letter, choice in _lettered(question.fields))
+    several = " Any number of letters." if question.kind == "several" else ""
+    return f"**{number}.** *(lesson {question.lesson})* {question.prompt}{unit}{several}\n{choices}".rstrip()
+
+
+def _markdown(text: str) -> dict:
+    return {"cell_type": "markdown", "metadata": {}, "source": text.splitlines(keepends=True)}
+
+
+def _answer_cell(name: str) -> dict:
+    mark = {"cell_type": "code", "grade": False, "grade_id": name, "locked": False, "schema_version": 3}
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {"nbgrader": {**mark, "solution": True, "task": False}},
+        "outputs": [],
+        "source": [f"{name} = ...  # your answer"],
+    }
+
+
+# ---------------------------------------------------------------- QTI
+
+
+def write_qti(path: Path, title: str, questions: Sequence[Question]) -> None:
+    """A zip that Canvas and other learning platforms import, made by text2qti."""
+    try:
+        from text2qti.config import Config
+        from text2qti.err import Text2qtiError
+        from text2qti.qti import QTI
+        from text2qti.quiz import Quiz
+    except ImportError:
+        raise UserError("the export for an LMS needs text2qti: `pip install text2qti==0.8.0`") from None
+    try:
+        quiz = Quiz(qti_text(title, questions), config=Config(), source_name=title)
+    except Text2qtiError as error:
+        raise UserError(f"text2qti refused the questions: {error}") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    QTI(quiz).save(path)
+
+
+def qti_text(title: str, questions: Sequence[Question]) -> str:
+    """The questions in text2qti's plain text, with the bank's reasons as feedback."""
+    return "\n".join([f"Quiz title: {_line(title)}", "", *(_question_text(i, q) for i, q in enumerate(questions, 1))])
+
+
+def _question_text(number: int, question: Question) -> str:
+    fields, lines = question.fields, [f"{number}. {_line(question.prompt)}"]
+    if fields.get("unit"):
+        lines[0] += f" (in {fields['unit']})"
+    if "choices" in fields:
+        several = question.kind == "several"
+        for letter, choice in _lettered(fields):
+            right = "*" if choice.get("correct") else ""
+            mark = f"[{right or ' '}]" if several else f"{right}{letter})"
+            lines += [f"{mark} {_line(choice['text'])}", f"... {_line(choice['reason'])}"]
+    elif question.kind == "number":
+        lines += [f"... {_line(fields['reason'])}", f"=   {fields['answer']} +- {fields['tolerance']}"]
+    else:
+        lines += [f"... {_line(fields['reason'])}", *(f"*   {_line(answer)}" for answer in fields["answers"])]
+    return "\n".join([*lines, ""])
+
+
+def _line(text: str) -> str:
+    """One line, with what text2qti's Markdown would read as markup taken literally."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("*", "\\*").replace("_", "\\_").replace("$", "\\$")
