@@ -13,6 +13,7 @@ STUDIES = (
         make_rows=partial(annotators.label_pairs, n=1000),
         # Half as large again as the lab's usual rate, with the papers' β = 0.1: hot enough for gold to peak on the way.
         config=TrainConfig(max_steps=120, learning_rate=3e-4, evaluate_every=15, append_eos=False),
+        seeds=(0, 1, 2),  # one from each SFT checkpoint
         arms={"dpo": Arm("DPO, β = 0.1", "dpo", {"hyperparameters": {"beta": 0.1}})},
     ),
 )
