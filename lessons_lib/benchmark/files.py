@@ -29,6 +29,13 @@ def finished_lines(folder: Path, name: str) -> list[dict]:
     return rows
 
 
+def so_far(folder: Path, name: str) -> list[dict]:
+    """All runs in a folder: of its table, and those written since."""
+    path = folder / f"{name}.parquet"
+    table = pd.read_parquet(path).to_dict("records") if path.exists() else []
+    return table + finished_lines(folder, name)
+
+
 def append(folder: Path, name: str, rows: Iterable[dict]) -> None:
     """Add runs to the unfinished file, whole lines at once, after a line that was cut short where there is one."""
     folder.mkdir(parents=True, exist_ok=True)

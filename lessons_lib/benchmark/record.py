@@ -44,7 +44,8 @@ def matrix(
     groups = [[arm for arm in arms if (arm in CORE) == core] for core in (True, False)]
     blocks = [seeds[start : start + len(SFT_NAMES)] for start in range(0, len(seeds), len(SFT_NAMES))]
     wanted = [(*cell, seed) for block in blocks for group in groups for seed in block for cell in cells(regimes, group)]
-    return in_order(folder, "benchmark", _Cell(choices), ("regime", "arm", "seed"), wanted, command,
+    cell = _Cell(choices)
+    return in_order(folder, "benchmark", cell, ("regime", "arm", "seed"), wanted, command, current=cell.current,
                    jobs=jobs, dask=dask, progress=progress)  # fmt: skip
 
 
@@ -65,8 +66,15 @@ class _Cell:
     def __call__(self, regime: str, arm: str, seed: int) -> list[dict]:
         from lessons_lib.benchmark.runs import run
 
-        point = tuning.point_of(self.choices, family_of(regime, arm), arm) if ARMS[arm].method else None
-        return [run(regime, arm, point, seed)]
+        return [run(regime, arm, self._point(regime, arm), seed)]
+
+    def current(self, row: dict) -> bool:
+        """Whether a run was made at the setting that is chosen now."""
+        point = self._point(row["regime"], row["arm"])
+        return point is None or {name: row[name] for name in tuning.written(point)} == tuning.written(point)
+
+    def _point(self, regime: str, arm: str):
+        return tuning.point_of(self.choices, family_of(regime, arm), arm) if ARMS[arm].method else None
 
 
 def in_order(
@@ -77,12 +85,22 @@ def in_order(
     wanted: list[tuple],
     command: str,
     *,
+    current: Callable[[dict], bool] = lambda row: True,
     jobs: int,
     dask: str,
     progress: bool,
 ) -> Path:
-    """Do what is wanted and not yet in the unfinished file, and write all of it as one table in the wanted order."""
-    rows = files.finished_lines(folder, name)
+    """Do what is wanted and not yet done, and write it with what was there before as one table.
+
+    Args:
+        folder, name: of the table; earlier calls' runs are read from it and from its unfinished file.
+        work: makes the rows of one item.
+        key: the columns that tell one item's rows from another's.
+        wanted: items, as values of `key`, in the order to do them.
+        command: for the provenance.
+        current: whether a row that an earlier call made is what this one would make; others are made again.
+    """
+    rows = [row for row in files.so_far(folder, name) if current(row)]
     done = {tuple(row[column] for column in key) for row in rows}
     left = [item for item in wanted if item not in done]
     bar = tqdm(total=len(wanted), initial=len(wanted) - len(left), desc=name, unit="run", disable=not progress)
@@ -91,9 +109,6 @@ def in_order(
             files.append(folder, name, found)
             rows += found
             bar.update()
-    place = {item: number for number, item in enumerate(wanted)}
-    rows = [row for row in rows if tuple(row[column] for column in key) in place]
-    rows.sort(key=lambda row: place[tuple(row[column] for column in key)])
     path = files.write(folder, name, rows, provenance(command))
     files.unfinished(folder, name).unlink(missing_ok=True)
     return path

@@ -14,6 +14,7 @@ import pandas as pd
 
 from lessons_lib.benchmark import design
 from lessons_lib.benchmark.design import FAMILIES, Point
+from lessons_lib.errors import UserError
 
 NAME = "benchmark_tuning"
 
@@ -65,7 +66,10 @@ def choose(searched: pd.DataFrame) -> pd.DataFrame:
 
 def point_of(choices: pd.DataFrame, family: str, arm: str) -> Point:
     """The chosen setting of an arm in a family, from the table of `choose`."""
-    row = choices[(choices["family"] == family) & (choices["arm"] == arm)].iloc[0]
+    rows = choices[(choices["family"] == family) & (choices["arm"] == arm)]
+    if rows.empty:
+        raise UserError(f"{arm} has no tuning for {family} yet; make it: python -m lessons_lib benchmark --part tuning")
+    row = rows.iloc[0]
     return Point(json.loads(row["strength"]), float(row["learning_rate"]), float(row["stop"]))
 
 
