@@ -6,7 +6,7 @@ import pytest
 
 from lessons_lib.data import figures, rated_log, real
 from lessons_lib.data.preferences import ratings_to_labels, ratings_to_pairs
-from lessons_lib.data.rated_log import by_completion, keep_each, with_partner
+from lessons_lib.data.rated_log import agreement, asked_again, by_completion, keep_each, with_partner
 from lessons_lib.data.real_rows import RatedPassage, Records
 
 LOG = [
@@ -73,3 +73,32 @@ def test_a_partner_is_another_completion_of_the_same_prompt():
     # Up from 2: a down on "a" can meet the up on "b", not the up on "a" itself; "c" has both labels and no neighbour.
     assert with_partner(LOG, up_from=2) == [LOG[1], LOG[2]]
     assert with_partner(LOG, up_from=1) == []
+
+
+def test_agreement_is_the_committed_one_and_zero_beyond_chance_for_coins():
+    rows, _ = rated_log.feedbackqa()
+    known = {m.key: m.value for m in figures.committed("feedbackqa_cdc")["measures"]}
+    assert agreement(rows, up_from=2)[0] == pytest.approx(known["agree"])
+    # Four completions with two raters each: up-up, up-down, down-up, down-down. Half agree, as coins do.
+    votes = {"a": (3, 3), "b": (3, 0), "c": (0, 3), "d": (0, 0)}
+    coins = [{"prompt": "q", "completion": c, "rating": rating} for c, both in votes.items() for rating in both]
+    assert agreement(coins, up_from=2) == (0.5, 0)
+    sure = [row for row in coins if row["completion"] in "ad"]
+    assert agreement(sure, up_from=2) == (1, 1)
+
+
+def test_a_further_rater_judges_the_pair():
+    def log(first, second):
+        return [
+            {"prompt": "q", "completion": name, "rating": rating}
+            for name, ratings in (("a", first), ("b", second))
+            for rating in ratings
+        ]
+
+    assert asked_again(log((3, 3, 3), (0, 0, 0)), up_from=2, raters=2)["confirmed"] == 1
+    # One down among a's three: whoever is left out decides, so two agreeing raters leave the down for the third.
+    found = asked_again(log((3, 3, 0), (0, 0, 0)), up_from=2, raters=2, draws=50)
+    assert found == {"confirmed": 0, "undecided": 1, "reversed": 0}
+    mixed = asked_again(log((3, 0), (0, 0)), up_from=2, raters=1, draws=50)
+    assert mixed == {"confirmed": 0, "undecided": 1, "reversed": 0}
+    assert asked_again(log((3, 0), (0, 3)), up_from=2, raters=1)["reversed"] == 1

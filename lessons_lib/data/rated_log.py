@@ -7,8 +7,9 @@ original rows. `preferences.ratings_to_labels` and `preferences.ratings_to_pairs
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from lessons_lib.data import figures
@@ -44,13 +45,10 @@ def _question(prompt: str, pattern: str) -> list[dict]:
 
 def by_completion(rows: Iterable[dict], *, up_from: float) -> list[dict]:
     """One row for each rated completion: {prompt, completion, ups, ratings, share_up}; up is ``rating >= up_from``."""
-    found = defaultdict(list)
-    for row in rows:
-        found[row["prompt"], row["completion"]].append(row["rating"] >= up_from)
     return [
         {"prompt": prompt, "completion": completion, "ups": sum(ups), "ratings": len(ups),
          "share_up": sum(ups) / len(ups)}
-        for (prompt, completion), ups in found.items()
+        for (prompt, completion), ups in _votes(rows, up_from).items()
     ]  # fmt: skip
 
 
@@ -68,3 +66,56 @@ def with_partner(rows: Sequence[dict], *, up_from: float) -> list[dict]:
     for row in rows:
         sides[row["prompt"], row["rating"] >= up_from].add(row["completion"])
     return [row for row in rows if sides[row["prompt"], row["rating"] < up_from] - {row["completion"]}]
+
+
+def agreement(rows: Iterable[dict], *, up_from: float) -> tuple[float, float]:
+    """How often two raters of one completion give the same label, and the same beyond chance.
+
+    All pairs of raters, pooled. Beyond chance is (agreement − chance) / (1 − chance), where chance is what two
+    raters would reach who call the same share of completions up without looking: 0 for them, 1 at most.
+    """
+    rows = list(rows)
+    alike = [
+        one == other for votes in _votes(rows, up_from).values() for one, other in itertools.combinations(votes, 2)
+    ]
+    up = sum(row["rating"] >= up_from for row in rows) / len(rows)
+    chance, share = up**2 + (1 - up) ** 2, sum(alike) / len(alike)
+    return share, (share - chance) / (1 - chance)
+
+
+def asked_again(
+    rows: Iterable[dict], *, up_from: float, raters: int, draws: int = 20, seed: int = 0
+) -> dict[str, float]:
+    """Pairs made from `raters` agreeing ratings a completion, judged by one further rater of each completion.
+
+    Returns:
+        Shares of the pairs: "confirmed" (chosen up, rejected down), "undecided" (both the same), "reversed".
+        Which raters are asked first is drawn at random, `draws` times.
+    """
+    rng, found = random.Random(seed), Counter()
+    by_prompt = defaultdict(list)
+    for (prompt, _), votes in _votes(rows, up_from).items():
+        if len(votes) > raters:
+            by_prompt[prompt].append(votes)
+    for _ in range(draws):
+        for completions in by_prompt.values():
+            shuffled = [rng.sample(votes, len(votes)) for votes in completions]
+            found.update(_outcomes([votes for votes in shuffled if len(set(votes[:raters])) == 1], raters))
+    return {outcome: found[outcome] / found.total() for outcome in ("confirmed", "undecided", "reversed")}
+
+
+def _votes(rows: Iterable[dict], up_from: float) -> dict[tuple[str, str], list[bool]]:
+    votes = defaultdict(list)
+    for row in rows:
+        votes[row["prompt"], row["completion"]].append(row["rating"] >= up_from)
+    return votes
+
+
+def _outcomes(completions: list[list[bool]], raters: int) -> Iterable[str]:
+    """What the next rater says of every pair of completions that the first raters put apart."""
+    for one, other in itertools.combinations(completions, 2):
+        if one[0] != other[0]:
+            chosen, rejected = (one, other) if one[0] else (other, one)
+            yield {(True, False): "confirmed", (False, True): "reversed"}.get(
+                (chosen[raters], rejected[raters]), "undecided"
+            )

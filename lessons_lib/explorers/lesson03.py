@@ -16,8 +16,9 @@ LEAST, MOST = 0.03, 100  # ratings a prompt that the first panel shows
 
 
 def ups_of(kind: str, up: float, spread: float) -> float:
-    """A kind of prompt's share of ups, kept off 0 and 1."""
-    return min(0.99, max(0.01, up + {"hard": -spread, "middling": 0, "easy": spread}[kind]))
+    """A kind of prompt's share of ups. None leaves [0.01, 0.99], and their mean stays `up`."""
+    reach = min(spread, up - 0.01, 0.99 - up)
+    return up + {"hard": -reach, "middling": 0, "easy": reach}[kind]
 
 
 def both_labels(ratings: float, up: float) -> float:
@@ -60,8 +61,7 @@ def _tails(mean: float) -> list[float]:
 def thrown_away(ratings: float, prompts: float, up: float, spread: float) -> float:
     """Share of all labels without a partner."""
     mean = ratings / prompts
-    ups = sum(ups_of(kind, up, spread) for kind in KINDS) / len(KINDS)
-    return 1 - ups * ups_used(mean, up, spread) - (1 - ups) * downs_used(mean, up, spread)
+    return 1 - up * ups_used(mean, up, spread) - (1 - up) * downs_used(mean, up, spread)
 
 
 def pairs(ratings: float, prompts: float, up: float, spread: float) -> float:
@@ -71,17 +71,15 @@ def pairs(ratings: float, prompts: float, up: float, spread: float) -> float:
 
 def used(label: str, ratings: float, prompts: float, up: float, spread: float) -> float:
     """How many labels of one kind, "up" or "down", have a partner."""
-    share = sum(ups_of(kind, up, spread) for kind in KINDS) / len(KINDS)
     mean = ratings / prompts
     if label == "up":
-        return ratings * share * ups_used(mean, up, spread)
-    return ratings * (1 - share) * downs_used(mean, up, spread)
+        return ratings * up * ups_used(mean, up, spread)
+    return ratings * (1 - up) * downs_used(mean, up, spread)
 
 
 def without(label: str, ratings: float, prompts: float, up: float, spread: float) -> float:
     """And how many have none."""
-    share = sum(ups_of(kind, up, spread) for kind in KINDS) / len(KINDS)
-    return ratings * (share if label == "up" else 1 - share) - used(label, ratings, prompts, up, spread)
+    return ratings * (up if label == "up" else 1 - up) - used(label, ratings, prompts, up, spread)
 
 
 def pairs_from_ratings() -> Explorer:
@@ -93,8 +91,8 @@ def pairs_from_ratings() -> Explorer:
         sliders=[
             Slider("ratings", "ratings you can pay for", (300, 1000, 2500, 10_000, 30_000, 100_000), 2500, text=",d"),
             Slider("prompts", "prompts they fall on", (100, 300, 1000, 3000, 10_000, 30_000, 100_000), 3000, text=",d"),
-            Slider("up", "share of ups", (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9), 0.8),
-            Slider("spread", "how far easy and hard prompts lie from that", (0, 0.2, 0.4), 0.4),
+            Slider("up", "share of ups", (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9), 0.65),
+            Slider("spread", "how far easy and hard prompts lie off it", (0, 0.2, 0.4), 0.4),
         ],
         presets={
             "a product's thumbs": {"ratings": 2500, "prompts": 3000, "up": 0.8},
@@ -113,7 +111,7 @@ def pairs_from_ratings() -> Explorer:
                 read_at=1,
             ),
             Panel(
-                "Easy and hard prompts drop out first",
+                "Prompts far from half ups drop out first",
                 x=Axis("prompts", categories=KINDS),
                 y=Axis("share that has both labels", 0, 1.1),
                 marks=[

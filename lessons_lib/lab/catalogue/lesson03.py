@@ -28,7 +28,7 @@ STUDIES = (
         name="log_to_pairs",
         question="One log of single thumbs: what do its pairs teach, and what do all of its thumbs?",
         make_rows=Rows(raters.unanimous_pairs),
-        config=TrainConfig(max_steps=100, learning_rate=2e-4, evaluate_every=20, append_eos=False),
+        config=TrainConfig(max_steps=100, learning_rate=2e-4, evaluate_every=25, append_eos=False),
         arms={
             "kto_all": Arm("KTO, every thumb", "kto", _KTO, Rows(raters.every_thumb)),
             "kto_kept": Arm("KTO, thumbs of the pairs", "kto", _KTO, Rows(raters.thumbs_in_pairs)),
