@@ -34,7 +34,7 @@ def recipe(number: int, first_seed: int) -> dict:
         "noisy": noisy,
         "flips": (NOISY if noisy else CLEAN)[turn % 3],
         "pairs": (400, 500)[turn % 2],
-        "epochs": (5, 6, 7)[turn % 3] if noisy else (3, 4, 5)[turn % 3],
+        "epochs": (5, 10, 7, 10)[turn % 4] if noisy else (3, 2, 3, 2)[turn % 4],
         "learning_rate": (5e-4, 3e-4, 4e-4)[turn % 3],
         "method": method,
         "hyperparameters": hyperparameters,
@@ -72,6 +72,6 @@ def write(path: Path, recipes: list[dict], logs: list[dict]) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parents[1]))
-    for path, count, first_seed in ((PRACTICE, 12, 200), (HIDDEN, 24, 300)):
+    for path, count, first_seed in ((PRACTICE, 8, 200), (HIDDEN, 16, 300)):
         recipes = [recipe(number, first_seed) for number in range(count)]
         write(path, recipes, [log_of(made) for made in recipes])
