@@ -22,7 +22,7 @@ LAYERS = {
     3: ["explorers.*", "quiz", "grading.*", "decide", "match", "report", "benchmark.*", "recipes", "diagnose"],
     2: ["training", "own_model", "memory", "memory_probe", "plots", "data.profile", "lab.*"],
     1: [
-        *["methods", "metrics", "models", "bandit"],
+        *["methods", "metrics", "models", "bandit", "rlhf"],
         *["architecture", "collation", "resume", "scoring", "packing", "train_config"],  # parts of memory and training
         *["data", "data.preferences", "data.readers", "data.hub_schemas", "data.judgements", "data.real"],
         *["data.real_rows", "data.figures", "data.twins", "data.rated_log"],

@@ -5,6 +5,7 @@
 // here computes a formula: an explorer's values come packed from Python (lessons_lib/explorers/pack.py).
 
 const SVG = "http://www.w3.org/2000/svg";
+const NUMBER_WIDTH = 24; // CSS pixels; bars narrower than that carry no numbers, as in lessons_lib/explorers/figure.py
 
 function make(parent, name, attributes = {}, text = "") {
   const node = parent.appendChild(document.createElementNS(SVG, name));
@@ -270,7 +271,7 @@ class PanelView {
       stack[i] += height;
       const box = { x: left + width * 0.03, width: width * 0.94, y: top, height: Math.abs(this.y(base) - this.y(base + height)) };
       for (const key in box) shape[i].setAttribute(key, box[key].toFixed(1));
-      if (stacked && order < bars.length - 1) return;
+      if ((stacked && order < bars.length - 1) || width < NUMBER_WIDTH) return;
       const whiskers = this.spec.marks.findIndex((other) => other.kind === "Band"); // numbers stand above them
       const above = whiskers < 0 ? top : Math.min(top, this.y(this.rows[whiskers][1][i]));
       make(this.labels, "text", { x: left + width / 2, y: above - 4 }, short(stacked ? stack[i] : height));

@@ -12,8 +12,7 @@ from lessons_lib.explorers.core import Band, Bars, Curve, Explorer, Level, Panel
 
 NOTEBOOK_WIDTH = 864.0  # CSS pixels that an output has in JupyterLab on a small laptop
 PLOT_HEIGHT = 236.0  # of the axes with their labels
-
-
+NUMBER_WIDTH = 24.0  # CSS pixels; bars narrower than that carry no numbers (the page's script has the same)
 LINE = 15  # height of a further line of an axis label
 
 
@@ -113,28 +112,37 @@ class PanelDrawing:
 
     def _make_bars(self, mark: Bars, look: plots.Style):
         series = [other for other in self.panel.marks if isinstance(other, Bars)]
-        width = 0.66 if self.panel.stacked else 0.78 / len(series)
+        width = self._bar_width(len(series))
         shift = 0 if self.panel.stacked else (series.index(mark) - (len(series) - 1) / 2) * width
         paint = {"color": look.colour, "hatch": look.hatch, "edgecolor": plots.INK, "lw": 0.5, "alpha": 0.85}
         return self.axes.bar(self._x + shift, 0, width=width * 0.94, label=mark.label, **paint).patches
 
+    def _bar_width(self, series: int) -> float:
+        """In categories: of one bar of this many side by side, or of a stack."""
+        return 0.66 if self.panel.stacked else 0.78 / series
+
     def _bar_texts(self):
-        """A number above each bar, or above each stack."""
+        """A number above each bar, or above each stack; none where bars are too narrow to keep them apart."""
         bars = [artist for mark, artist in zip(self.panel.marks, self.artists, strict=True) if isinstance(mark, Bars)]
         tops = bars[-1:] if self.panel.stacked else bars
+        room = plots.PANEL_WIDTH / max(1, len(self.panel.x.categories)) * self._bar_width(max(1, len(bars)))
         write = partial(self.axes.text, s="", ha="center", va="bottom", fontsize=12, color=plots.INK, animated=True)
         for rectangle in (rectangle for row in bars for rectangle in row):
             rectangle.set_animated(True)
+        if room < NUMBER_WIDTH:
+            return []
         return [[write(x=r.get_x() + r.get_width() / 2, y=0) for r in row] for row in tops]
 
     def _write_bars(self, values) -> None:
+        if not self.texts:
+            return
         bars = [rows[0] for mark, rows in zip(self.panel.marks, values, strict=True) if isinstance(mark, Bars)]
         heights = [list(map(sum, zip(*bars, strict=True)))] if self.panel.stacked and bars else bars
         for texts, row in zip(self.texts, heights, strict=True):
             for text, height in zip(texts, row, strict=True):
                 text.set(text=short(height, digits=2), y=max(height, 0))
         for mark, rows in zip(self.panel.marks, values, strict=True):
-            if isinstance(mark, Band) and self.texts:  # numbers stand above whiskers
+            if isinstance(mark, Band):  # numbers stand above whiskers
                 for text, high in zip(self.texts[-1], rows[1], strict=True):
                     text.set_y(max(text.get_position()[1], high))
 
