@@ -1,9 +1,9 @@
 """Which of the five methods fits a dataset and its constraints, why, and what would change the answer.
 
 `recommend(facts)` walks the decision tree of `decision.yaml`: three questions, thresholds, warnings and starting
-points, each with the evidence behind it. Pure: the same facts give the same advice. The matched comparison of the
-five methods has not been measured yet, so no threshold rests on it; each says whether a paper or our judgement
-stands behind it.
+points, each saying whether a paper or our judgement stands behind it. Pure: the same facts give the same advice.
+Each leaf names the regimes of the matched benchmark that bear on it; where these have been recorded, the advice
+says what was measured there, also where it contradicts the rule.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ from lessons_lib.methods import METHODS
 if TYPE_CHECKING:
     from lessons_lib.data.profile import Profile
 
-EVIDENCE_SO_FAR = (
+NOTHING_MEASURED = (
     "The matched comparison of the five methods has not been measured here yet: this advice rests on the papers "
     "named and on our judgement."
+)
+MEASURED_IN_THE_LAB = (
+    "What is marked as measured here comes from small models in the lab, whose gold reward is known; the rest of this "
+    "advice rests on the papers named and on our judgement."
 )
 
 
@@ -203,6 +207,7 @@ class Leaf:
     runner_up: str
     why: str
     ties: tuple[str, ...] = ()
+    measured_on: tuple[str, ...] = ()  # regimes of the benchmark that bear on it
 
 
 @dataclass(frozen=True)
@@ -216,6 +221,9 @@ class Tree:
     warnings: Sequence[Mapping]
     start: Mapping[str, Sequence[Mapping]]
     evidence: Mapping[str, Evidence] = field(repr=False)
+
+
+_LISTS = ("ties", "measured_on")
 
 
 @cache
@@ -236,7 +244,10 @@ def load_tree() -> Tree:
     return Tree(
         thresholds={k: Threshold(t["value"], t["means"], behind(t)) for k, t in raw["thresholds"].items()},
         questions={k: Question(q["asks"], tuple(map(answer, q["answers"]))) for k, q in raw["questions"].items()},
-        leaves={k: Leaf(**{**leaf, "ties": tuple(leaf.get("ties", ()))}) for k, leaf in raw["leaves"].items()},
+        leaves={
+            k: Leaf(leaf["method"], leaf["runner_up"], leaf["why"], *(tuple(leaf.get(f, ())) for f in _LISTS))
+            for k, leaf in raw["leaves"].items()
+        },
         alternatives=raw["alternatives"],
         warnings=raw["warnings"],
         start=raw["start"],
@@ -292,6 +303,15 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What the benchmark found in a regime that bears on the answer: the method "wins", is "tied" or "behind"."""
+
+    regime: str
+    outcome: Literal["wins", "tied", "behind"]
+    says: str
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """What we would do, and how to argue with it.
 
@@ -302,6 +322,7 @@ class Recommendation:
         runner_up: the next best, and `why_runner_up`. flips: (change, method) that it would lead to, nearest first.
         alternatives: (method, sentence), other readings of the same data.
         warnings: what to mend before training, most serious first. start: hyper-parameters to start from.
+        measured: what our benchmark says about the choice. evidence_so_far: what the whole rests on.
     """
 
     choice: str
@@ -318,7 +339,8 @@ class Recommendation:
     alternatives: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     start: tuple[Start, ...]
-    evidence_so_far: str = EVIDENCE_SO_FAR
+    measured: tuple[Measured, ...]
+    evidence_so_far: str
 
     def as_dict(self) -> dict:
         return asdict(self)
@@ -332,11 +354,12 @@ def recommend(facts: Facts) -> Recommendation:
         'kto'
     """
     tree, (path, leaf) = load_tree(), walk(facts)
+    found = measured(leaf)
     known = {**vars(facts), "chosen_shorter": facts.chosen_shorter}
     known = {name: 0 if value is None else value for name, value in known.items()}
     return Recommendation(
         leaf.method,
-        *_confidence(facts, leaf),
+        *_confidence(facts, leaf, found),
         ties=leaf.ties,
         cheaper=_cheapest((leaf.method, *leaf.ties)) if leaf.ties else "",
         path=tuple((question.text, answer.label) for question, answer in path),
@@ -350,12 +373,62 @@ def recommend(facts: Facts) -> Recommendation:
         ),
         warnings=tuple(w["says"].format(**known) for w in tree.warnings if holds(facts, w["when"])),
         start=starting_point(leaf.method, facts),
+        measured=found,
+        evidence_so_far=evidence_so_far(),
     )
 
 
-def _confidence(facts: Facts, leaf: Leaf) -> tuple[str, str]:
-    thresholds = load_tree().thresholds
+def evidence_so_far() -> str:
+    """What advice of this tree rests on, in a sentence."""
+    return NOTHING_MEASURED if _benchmark() is None else MEASURED_IN_THE_LAB
+
+
+@cache
+def _benchmark():
+    """The recorded runs of the benchmark, or None before there are any."""
+    from lessons_lib import benchmark
+
+    try:
+        return benchmark.results()
+    except UserError:
+        return None
+
+
+@cache
+def measured(leaf: Leaf) -> tuple[Measured, ...]:
+    """What the benchmark found about a leaf's method, in each regime that bears on it and has been recorded."""
+    table = _benchmark()
+    if table is None:
+        return ()
+    regimes = [regime for regime in leaf.measured_on if regime in set(table["regime"])]
+    return tuple(_measured_in(regime, leaf.method, table) for regime in regimes)
+
+
+def _measured_in(regime: str, method: str, table) -> Measured:
+    from lessons_lib import benchmark
+    from lessons_lib.benchmark.reading import difference
+
+    (verdict,) = benchmark.verdicts(table[table["regime"] == regime]).itertuples()
+    label, name = benchmark.REGIMES[regime].says, METHODS[method].name
+    members = ", ".join(METHODS[key].name for key in verdict.members)
+    if verdict.winner == method:
+        says = f"{name} wins, by {verdict.lead:.2g} ({verdict.low:.2g} to {verdict.high:.2g}) points of gold reward"
+        return Measured(regime, "wins", f"{label}: {says}; {verdict.seeds} seeds")
+    if method in verdict.members:
+        return Measured(regime, "tied", f"{label}: {members} cannot be told apart; {verdict.seeds} seeds")
+    gap = difference(table, regime, verdict.leader, method)
+    best = f"{members} {'leads' if len(verdict.members) == 1 else 'lead'}"
+    behind = f"{name} lies {gap.estimate:.2g} ({gap.low:.2g} to {gap.high:.2g}) points of gold reward behind"
+    return Measured(
+        regime, "behind", f"{label}: {best}, and {behind}, which contradicts this advice; {verdict.seeds} seeds"
+    )
+
+
+def _confidence(facts: Facts, leaf: Leaf, found: Sequence[Measured]) -> tuple[str, str]:
+    thresholds, outcomes = load_tree().thresholds, {one.outcome for one in found}
     noisy = thresholds["NOISY"].value
+    if outcomes == {"behind"}:
+        return "low", "our own benchmark found other methods ahead on such data"
     if leaf.method == "kto":
         if facts.unpaired is not None and facts.unpaired >= thresholds["MOST"].value:
             return "high", "most of your ratings can be used in no other way"
@@ -369,6 +442,10 @@ def _confidence(facts: Facts, leaf: Leaf) -> tuple[str, str]:
         return "low", f"the flip rate may lie anywhere {between}, on either side of the threshold of {noisy:.0%}"
     if leaf.ties:
         return "low", "this is a tie: the data, the learning rate and the number of passes matter more than the loss"
+    if "behind" not in outcomes and "wins" in outcomes:
+        return "high", "the numbers are clear, and our matched comparison agrees"
+    if outcomes:
+        return "moderate", "the numbers are clear, and our matched comparison does not single out this method"
     return "moderate", "the numbers are clear, but no matched comparison has tested the rule"
 
 

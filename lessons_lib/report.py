@@ -158,7 +158,13 @@ def sections(match: Match) -> Iterator[tuple[str, list[str]]]:
     if advice.warnings:
         yield "Before you train", [*advice.warnings]
     yield "Why", [*advice.reasons, *match.notes]
-    yield "What it rests on", [f"{str(item)[0].upper()}{str(item)[1:]}." for item in advice.evidence]
+    yield (
+        "What it rests on",
+        [
+            *(f"Measured here: {one.says}." for one in advice.measured),
+            *(f"{str(item)[0].upper()}{str(item)[1:]}." for item in advice.evidence),
+        ],
+    )
     yield "What would change the answer", [*second_thoughts(advice)]
 
 
