@@ -199,15 +199,15 @@ def test_kappa_is_cohens_as_in_the_textbook():
 
 
 def test_alpha_is_krippendorffs():
-    # Two raters, ten items: the worked nominal example of Krippendorff 2011, "Computing Krippendorff's
-    # Alpha-Reliability", section A: 0100001000 against 1110001000 gives alpha 0.095.
-    one, other = "0100000000", "1110010000"
+    # Two raters, ten items, binary: Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section B.
+    # Of 20 values 14 are 0 and 6 are 1, and 4 items are split: alpha = 1 - 19 * 4 / (14 * 6).
+    one, other = "0100000000", "1110010010"
     rows = [
         thumb("p", f"answer {i}", label == "1", item=str(i), rater=rater)
         for rater, labels in (("a", one), ("b", other))
         for i, label in enumerate(labels)
     ]
-    assert value(rows, "alpha") == pytest.approx(0.095, abs=5e-4)
+    assert value(rows, "alpha") == pytest.approx(1 - 19 * 4 / (14 * 6))
     same = [thumb("p", "a", True, item="1", rater=r) for r in "ab"]
     assert profile(same)["alpha"].reason == "every verdict is the same"
 
