@@ -67,6 +67,46 @@ def paired_difference(ours: ArrayLike, theirs: ArrayLike, *, confidence: float =
     return mean_interval(ours - theirs, confidence=confidence)
 
 
+def paired_power(effect: float, sd: float, n: int, *, confidence: float = 0.95) -> float:
+    """How likely the interval of `paired_difference` excludes 0, where the differences are normal.
+
+    ``P(|T| > t(n − 1))`` for T noncentral with centre effect·√n / sd: the sample's standard deviation is integrated
+    out on a grid, T being normal once it is given.
+
+    Args:
+        effect: the true mean difference. sd: the true standard deviation of one difference, above 0.
+        n: differences (seeds, or prompts), at least 2.
+        confidence: of the interval, in (0, 1).
+
+    Example:
+        >>> round(paired_power(0.0, 1.0, 5), 3), round(paired_power(1.0, 1.0, 10), 3)
+        (0.05, 0.803)
+    """
+    if n < 2 or sd <= 0:
+        raise ValueError(f"expected n of at least 2 and sd above 0, got n={n} and sd={sd:g}")
+    degrees, centre = n - 1, effect * math.sqrt(n) / sd
+    ratio = np.linspace(0, 1 + 8 / math.sqrt(2 * degrees), 2001)[1:]  # sample sd over true sd
+    log_density = degrees * np.log(ratio) - np.log(ratio) - degrees * ratio**2 / 2  # up to a constant
+    weights = np.exp(log_density - log_density.max())
+    limit = t_quantile(degrees, confidence=confidence) * ratio
+    tails = _normal_cdf(centre - limit) + _normal_cdf(-centre - limit)
+    return float((weights * tails).sum() / weights.sum())
+
+
+def seeds_needed(effect: float, sd: float, *, power: float = 0.8, confidence: float = 0.95, most: int = 1000) -> int:
+    """The fewest differences for which `paired_power` reaches `power`; `most` + 1 where more than `most` are needed."""
+    _fraction("power", power)
+    low, high = 1, 2  # too few, and perhaps enough
+    while high <= most and paired_power(effect, sd, high, confidence=confidence) < power:
+        low, high = high, 2 * high
+    high = min(high, most + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = paired_power(effect, sd, middle, confidence=confidence) >= power
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
 def share_interval(successes: ArrayLike, *, confidence: float = 0.95) -> Interval:
     """The share of units that are true, with Wilson's interval, which stays honest at 0 and at 1.
 
@@ -172,6 +212,11 @@ def _t_mass(theta: float, degrees: int) -> float:
         return math.sin(theta) + float(terms.sum())
     first = math.sin(theta) * math.cos(theta) if degrees > 1 else 0.0
     return (theta + first + float(terms.sum())) * 2 / math.pi
+
+
+def _normal_cdf(x: np.ndarray) -> np.ndarray:
+    """Φ at each value, through the standard library's erfc."""
+    return np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in x])
 
 
 def _finite(values: ArrayLike) -> np.ndarray:

@@ -56,6 +56,26 @@ def test_paired_difference_is_sharper_than_two_intervals():
     assert metrics.paired_difference([3.0, 5.0], [1.0, 1.0]).estimate == 3.0
 
 
+@pytest.mark.parametrize(("effect", "sd", "n"), [(0.5, 1.0, 8), (0.2, 0.3, 5), (1.0, 1.0, 3), (0.1, 0.5, 30)])
+def test_power_is_what_simulated_experiments_find(effect, sd, n):
+    differences = np.random.default_rng(5).normal(effect, sd, size=(4000, n))
+    t = differences.mean(axis=1) / (differences.std(axis=1, ddof=1) / math.sqrt(n))
+    found = (np.abs(t) > metrics.t_quantile(n - 1)).mean()
+    assert metrics.paired_power(effect, sd, n) == pytest.approx(found, abs=0.025)
+
+
+def test_power_without_an_effect_is_the_false_alarm_rate():
+    assert metrics.paired_power(0.0, 0.7, 4, confidence=0.9) == pytest.approx(0.1, abs=1e-4)
+
+
+def test_seeds_needed_is_the_first_number_that_is_enough():
+    """Cohen's table: an effect of half a standard deviation takes 34 pairs at 80 %, of a whole one 10."""
+    assert metrics.seeds_needed(0.5, 1.0) == 34
+    assert metrics.seeds_needed(1.0, 1.0) == 10
+    assert metrics.paired_power(1.0, 1.0, 9) < 0.8 <= metrics.paired_power(1.0, 1.0, 10)
+    assert metrics.seeds_needed(0.01, 1.0, most=50) == 51
+
+
 @pytest.mark.parametrize(
     ("successes", "n", "low", "high"),
     [(0, 100, 0.0, 0.0370), (50, 100, 0.4038, 0.5962), (1, 10, 0.0179, 0.4042), (10, 10, 0.7225, 1.0)],
