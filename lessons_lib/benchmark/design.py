@@ -1,7 +1,7 @@
 """What is compared on what: the arms with their grids, and the regimes. Plain tables, nothing is run here.
 
 A step takes 16 pairs, or 32 single replies, which are as many tokens; how many steps there are is the regime's and
-not the arm's affair. Every arm may try six settings and stop at any of `STOPS`; see `tuning`.
+not the arm's affair. In a family of regimes every arm may try as many settings and stop at any of `STOPS`; see `tuning`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STOPS = (0.25, 0.5, 1.0)  # shares of a run's steps after which it may be stoppe
 PAIRS = STEPS * BATCH  # fresh pairs, seen once
 FEW_PAIRS = 128  # seen eight times
 MANY_STEPS = 8 * FEW_PAIRS // BATCH
-BASE_PAIRS = 768  # seen twice, where there is no SFT checkpoint and more to learn
+BASE_PAIRS = PAIRS  # seen twice, where there is no SFT checkpoint and more to learn
 THUMBS = 2 * PAIRS  # single ratings of a log, seen once by an arm that takes them
 
 
@@ -203,14 +203,22 @@ class Point:
 
 
 def grid(arm: str, family: str) -> list[Point]:
-    """The settings that are tried first."""
-    factor = BASE_RATE_FACTOR if family == "no_sft" else 1.0
-    settings = itertools.product(ARMS[arm].strengths, ARMS[arm].learning_rates)
-    return [Point(strength, float(f"{rate * factor:.4g}")) for strength, rate in settings]
+    """The settings that are tried first: as many for each arm of a family.
+
+    Where data are seen many times, both strengths at the lower learning rate: the stops choose how far it goes.
+    """
+    rates = ARMS[arm].learning_rates
+    if family == "many_passes":
+        rates = rates[:1] if ARMS[arm].beyond else rates[1:3]
+    elif family == "no_sft":
+        rates = tuple(float(f"{rate * BASE_RATE_FACTOR:.4g}") for rate in rates[:4])
+    return [Point(strength, rate) for strength, rate in itertools.product(ARMS[arm].strengths, rates)]
 
 
 def beyond(arm: str, family: str, best: Point) -> list[Point]:
-    """What is tried once more where the best of the grid stands at an edge of it: the next setting on each edge."""
+    """What is tried once more, on one pass, where the best of the grid stands at an edge: the next setting there."""
+    if family != "one_pass":
+        return []
     table, rates = ARMS[arm], sorted({point.learning_rate for point in grid(arm, family)})
     further = []
     if best.learning_rate in (rates[0], rates[-1]):

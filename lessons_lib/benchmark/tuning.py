@@ -1,9 +1,10 @@
 """How each arm's hyper-parameters are chosen: the same small search for all, on validation prompts.
 
 One search serves a family of regimes and is run on one task of it (`design.FAMILIES`), with a seed used for nothing
-else. An arm tries two strengths with two learning rates. The best of the four stands at an edge of this small grid
-on both sides, so the next strength and the next learning rate beyond it are tried too: six settings, each measured
-at the three allowed stops, 18 candidates. An arm without a strength tries five learning rates and the next one.
+else; each setting is measured at the three allowed stops. On one pass an arm tries two strengths with two learning
+rates; the best of the four stands at an edge of this small grid on both sides, so the next strength and the next
+learning rate beyond it are tried too: six settings, 18 candidates (an arm without a strength tries five learning
+rates and the next one). From the base model it is the four, and on many passes two.
 """
 
 from __future__ import annotations
