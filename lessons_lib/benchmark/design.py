@@ -1,7 +1,8 @@
 """What is compared on what: the arms with their grids, and the regimes. Plain tables, nothing is run here.
 
 A step takes 16 pairs, or 32 single replies, which are as many tokens; how many steps there are is the regime's and
-not the arm's affair. In a family of regimes every arm may try as many settings and stop at any of `STOPS`; see `tuning`.
+not the arm's affair. In a family of regimes all arms may try equally many settings, and stop at any of `STOPS`; see
+`tuning`.
 """
 
 from __future__ import annotations
