@@ -150,6 +150,9 @@ def print_match(match: Match, console) -> None:
             table.add_row(*row)
         console.print(table)
     say(f"\n[dim]{advice.evidence_so_far} Its figures: python -m lessons_lib profile {escape(match.source)}[/]")
+    if match.brief or match.profile.form != "verdicts":  # a recipe takes pairs or ratings
+        command = f"python -m lessons_lib recipe {match.source} --method {advice.choice}"
+        say(f"Next: {escape(command)} --model MODEL --output recipes/{advice.choice}")
 
 
 def sections(match: Match) -> Iterator[tuple[str, list[str]]]:

@@ -172,6 +172,9 @@ def test_the_command_prints_writes_and_exits(tmp_path, capsys):
     assert command_line.main(["diagnose", str(LOGS["healthy_dpo"]), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["findings"] == []
     assert command_line.main(["diagnose", str(tmp_path / "none")]) == 2
+    nowhere = str(tmp_path / "no folder" / "curves.svg")
+    assert command_line.main(["diagnose", str(LOGS["by_heart"]), "--picture", nowhere]) == 2
+    assert "--picture: cannot write" in capsys.readouterr().err
 
 
 def test_reading_a_log_needs_no_torch():

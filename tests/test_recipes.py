@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from lessons_lib import __main__ as command_line
 from lessons_lib.architecture import read_architecture
-from lessons_lib.data import real
+from lessons_lib.data import real, twins
 from lessons_lib.errors import UserError
 from lessons_lib.memory import estimate
 from lessons_lib.methods import METHODS
@@ -257,6 +257,22 @@ def test_the_command_writes_a_recipe_and_says_what_it_could_not(tmp_path, tiny_m
     assert command_line.main([*common, "--method", "ppo", "--output", out + "2"]) == 2
     assert command_line.main([*common, "--method", "dpo", "--output", out + "2", "--set", "beta"]) == 2
     assert capsys.readouterr().err.count("error:") == 3
+
+
+def test_the_command_takes_other_columns_and_real_datasets(tmp_path, tiny_model, monkeypatch):
+    renamed = [{"q": row["prompt"], "best": row["chosen"], "worst": row["rejected"]} for row in PAIRS]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in renamed))
+    columns = ["--columns", "prompt=q", "chosen=best", "rejected=worst"]
+    command = ["recipe", str(tmp_path / "pairs.jsonl"), "--method", "dpo", "--model", tiny_model]
+    assert command_line.main([*command, *columns, "--output", str(tmp_path / "a")]) == 0
+    first = json.loads((tmp_path / "a" / "data" / "train.jsonl").read_text().splitlines()[0])
+    assert first["chosen"].startswith("An apple")
+    records = {name: twins.load(name) for name in ("feedbackqa_cdc", "pandalm_testset")}
+    monkeypatch.setattr(real, "load", records.get)
+    for name, method, field in (("feedbackqa_cdc", "kto", "label"), ("pandalm_testset", "dpo", "rejected")):
+        out = tmp_path / name
+        assert command_line.main(["recipe", name, "--method", method, "--model", tiny_model, "--output", str(out)]) == 0
+        assert field in json.loads((out / "data" / "train.jsonl").read_text().splitlines()[0])
 
 
 def test_what_one_gpu_cannot_hold_is_sharded(tmp_path, capsys):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+
+from lessons_lib.errors import UserError
 
 HELP = "read a training log (TRL's trainer_state.json, a CSV, our history) and name what is wrong in it"
 EXAMPLE = """python -m lessons_lib diagnose runs/dpo --beta 0.1
@@ -31,9 +34,18 @@ def run(arguments) -> int:
     if picture:
         from lessons_lib.plots import svg
 
-        arguments.picture.write_text(svg(picture.figure), encoding="utf-8")
-        print(f"curves: {arguments.picture}")
+        _write(arguments.picture, svg(picture.figure))
+        print(f"curves: {arguments.picture}", file=sys.stderr)
     return 1 if diagnosis.keys else 0
+
+
+def _write(path: Path, picture: str) -> None:
+    try:
+        path.write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"--picture: cannot write {path} ({error.strerror}); name a file in a folder there is"
+        ) from error
 
 
 def _print(diagnosis) -> None:

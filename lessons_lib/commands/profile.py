@@ -73,7 +73,7 @@ def rows_of(arguments):
     """The rows of the source named on the command line, with a progress bar on a terminal."""
     from lessons_lib.match import expected_rows, open_rows
 
-    rows = open_rows(arguments.source, split=arguments.split, config=arguments.config, **_shape_of(arguments))
+    rows = open_rows(arguments.source, split=arguments.split, config=arguments.config, **shape_of(arguments))
     return _Watched(rows, expected_rows(arguments.source)) if sys.stderr.isatty() else rows
 
 
@@ -81,10 +81,11 @@ def other_rows_of(arguments):
     """The rows of the file that --apart-from names, which has the same columns; None where none is named."""
     from lessons_lib.match import open_rows
 
-    return open_rows(arguments.apart_from, **_shape_of(arguments)) if arguments.apart_from else None
+    return open_rows(arguments.apart_from, **shape_of(arguments)) if arguments.apart_from else None
 
 
-def _shape_of(arguments) -> dict:
+def shape_of(arguments) -> dict:
+    """The columns and the schema that the command line names, for whoever reads the file."""
     pairs = [pair.partition("=") for pair in arguments.columns]
     if bad := [ours + sign for ours, sign, yours in pairs if not (ours and yours)]:
         raise UserError(f"--columns: expected OURS=YOURS, as in prompt=question, got {bad[0]!r}")
