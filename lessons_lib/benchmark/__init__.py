@@ -6,6 +6,18 @@ verdicts, `runs` one run, `record` all of them. Reading needs neither torch nor 
 """
 
 from lessons_lib.benchmark.design import ARMS, FIVE, REGIMES
-from lessons_lib.benchmark.reading import choices, matrix, power, results, scale, verdicts
+from lessons_lib.benchmark.reading import choices, difference, matrix, power, results, scale, tuned, verdicts
 
-__all__ = ["ARMS", "FIVE", "REGIMES", "choices", "matrix", "power", "results", "scale", "verdicts"]
+__all__ = [
+    "ARMS",
+    "FIVE",
+    "REGIMES",
+    "choices",
+    "difference",
+    "matrix",
+    "power",
+    "results",
+    "scale",
+    "tuned",
+    "verdicts",
+]

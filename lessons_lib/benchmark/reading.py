@@ -98,10 +98,19 @@ def power(table: pd.DataFrame, arms: Sequence[str] = FIVE, measure: str = "gold"
     return pd.DataFrame(rows, columns=["regime", "between", "within", "effect", "seeds"])
 
 
-def difference(table: pd.DataFrame, regime: str, one: str, other: str, measure: str = "gold"):
-    """The mean of one arm minus another over the seeds that both have, with its uncorrected 95 % interval."""
-    scores, checkpoints = paired(table, regime, (one, other), measure)
-    return statistics.estimate(scores[one] - scores[other], checkpoints).interval()
+def difference(table: pd.DataFrame, one: tuple[str, str], other: tuple[str, str], measure: str = "gold"):
+    """The mean difference of two cells, each (regime, arm), over the seeds that both have, with its 95 % interval.
+
+    The interval is not corrected for how many of them are looked at.
+    """
+    both = [
+        table[(table["regime"] == regime) & (table["arm"] == arm)].set_index("seed") for regime, arm in (one, other)
+    ]
+    seeds = both[0].index.intersection(both[1].index)
+    if seeds.empty:
+        raise UserError(f"expected runs of {' on '.join(one[::-1])} and {' on '.join(other[::-1])} with the same seeds")
+    gaps = both[0].loc[seeds, measure] - both[1].loc[seeds, measure]
+    return statistics.estimate(gaps, both[0].loc[seeds, "checkpoint"].tolist()).interval()
 
 
 def paired(table: pd.DataFrame, regime: str, arms: Sequence[str], measure: str = "gold"):

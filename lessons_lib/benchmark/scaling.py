@@ -23,7 +23,7 @@ from lessons_lib.train_config import TrainConfig
 PAIRS = 100_000
 BATCH = 32
 POINTS = tuple(int(step) for step in np.unique(np.geomspace(10, PAIRS // BATCH, 13).round()))  # 320 to 100,000 pairs
-HORIZONS = {3.2e-4: 9_120, 6e-5: 38_400, 1e-5: PAIRS}  # learning rate to the pairs that it is followed for
+HORIZONS = {3.2e-4: 9_120, 6e-5: 38_400, 2e-5: PAIRS}  # learning rate to the pairs that it is followed for
 ARMS = {
     "dpo": ("dpo", {"hyperparameters": {"beta": 0.1}}),
     "ipo": ("ipo", {"hyperparameters": {"tau": 0.1}}),
