@@ -21,9 +21,11 @@ from lessons_lib.lab.checkpoints import SFT_NAMES
 from lessons_lib.lab.studies import provenance
 
 
-def tune(folder: Path, *, jobs: int = 1, dask: str = "", progress=True):
-    """Every arm's search in each family; the file's path."""
-    wanted = searches()
+def tune(
+    folder: Path, *, arms: Sequence[str] = tuple(ARMS), jobs: int = 1, dask: str = "", progress: bool = True
+) -> Path:
+    """Each arm's search in every family that it is run in; the file's path."""
+    wanted = [(family, arm) for family, arm in searches() if arm in arms]
     return in_order(folder, tuning.NAME, tuning.search, ("family", "arm"), wanted, "benchmark --part tuning",
                    jobs=jobs, dask=dask, progress=progress)  # fmt: skip
 
