@@ -416,7 +416,7 @@ def _measured_in(regime: str, method: str, table) -> Measured:
         return Measured(regime, "wins", f"{label}: {says}; {verdict.seeds} seeds")
     if method in verdict.members:
         return Measured(regime, "tied", f"{label}: {members} cannot be told apart; {verdict.seeds} seeds")
-    gap = difference(table, regime, verdict.leader, method)
+    gap = difference(table, (regime, verdict.leader), (regime, method))
     best = f"{members} {'leads' if len(verdict.members) == 1 else 'lead'}"
     behind = f"{name} lies {gap.estimate:.2g} ({gap.low:.2g} to {gap.high:.2g}) points of gold reward behind"
     return Measured(
