@@ -334,7 +334,7 @@ def test_the_self_test_notices_a_wall_with_a_hole(walled, monkeypatch):
     assert sandbox.failures() == ["not so: the environment is its own"]
     monkeypatch.setattr(sandbox, "_inner_wall", without("--disable-userns"))
     assert sandbox.failures() == ["not so: nested namespaces are refused"]
-    shown = ["--ro-bind", str(assignments.EXERCISES), str(assignments.EXERCISES)]
+    shown = ["--dir", str(assignments.EXERCISES)]
     monkeypatch.setattr(sandbox, "_inner_wall", lambda limits, files: _before_end(whole(limits, files), shown))
     assert "not so: the rest of the disk is not there" in sandbox.failures()
 
