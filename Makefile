@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev learn test test-fast lint minutes bench clean
+.PHONY: help setup setup-dev learn test test-fast lint minutes grade-demo bench clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ lint: setup-dev  ## check style and imports
 
 minutes: setup-dev  ## count the minutes that each lesson takes its reader
 	@$(BIN)/python tests/lesson_pages.py
+
+grade-demo: setup-dev  ## grade thirty generated submissions in the sandbox and open the class report
+	$(BIN)/python tests/grade_demo.py
 
 bench: setup-dev  ## measure speed and memory, print each beside its target
 	$(BIN)/python tests/benchmarks/run.py
