@@ -34,7 +34,7 @@ def recipe(number: int, first_seed: int) -> dict:
         "noisy": noisy,
         "flips": (NOISY if noisy else CLEAN)[turn % 3],
         "pairs": (400, 500)[turn % 2],
-        "epochs": ((3, 2, 7, 10, 2, 10, 7, 3) if noisy else (3, 2, 5, 2, 4, 2, 3, 2))[turn],
+        "epochs": ((3, 2, 7, 10, 2, 10, 7, 3) if noisy else (3, 1, 5, 1, 4, 2, 3, 2))[turn],
         "learning_rate": (5e-4, 3e-4, 4e-4)[turn % 3],
         "method": method,
         "hyperparameters": hyperparameters,
