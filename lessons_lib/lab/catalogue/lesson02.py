@@ -6,6 +6,7 @@ from lessons_lib.lab import annotators
 from lessons_lib.lab.studies import Arm, Study
 from lessons_lib.training import TrainConfig
 
+SEEDS = (0, 1, 2)  # one from each SFT checkpoint
 FLIPS = (0, 20, 40)  # per cent of the labels, swapped at random
 METHODS = {
     "dpo": ("DPO", "dpo", {"beta": 0.1}),
@@ -36,6 +37,7 @@ STUDIES = (
             batch_size=30, epochs=16, learning_rate=5e-4, schedule="constant", evaluate_every=20, append_eos=False
         ),
         arms=_arms(("dpo", "cdpo", "ipo"), 300),
+        seeds=SEEDS,
         samples=256,
     ),
     Study(
@@ -44,5 +46,6 @@ STUDIES = (
         make_rows=partial(annotators.label_pairs, n=960),
         config=TrainConfig(epochs=1, evaluate_every=20, append_eos=False),  # the lab's usual step size; 60 steps
         arms=_arms(("dpo",), 960),
+        seeds=SEEDS,
     ),
 )
