@@ -214,8 +214,9 @@ def test_alpha_is_krippendorffs():
 
 def test_a_rater_who_votes_twice_counts_once():
     rows = [verdict(0, "a", "first"), verdict(0, "a", "second"), verdict(0, "b", "second")]
+    rows += [verdict(1, "a", "second"), verdict(1, "a", "first"), verdict(1, "b", "first")]
     measured = profile(rows)
-    assert measured.value("agreement") == 1.0 and measured["agreement"].n == 1  # the last vote stands
+    assert measured.value("agreement") == 1.0 and measured["agreement"].n == 2  # the last vote stands
 
 
 def test_unnamed_raters_of_one_item_are_different_ones():
@@ -273,11 +274,11 @@ def test_both_orders_of_one_judge():
         return [verdict(item, "j", forward, "x y", "z"), verdict(item, "j", backward, "z", "x y")]
 
     rows = [*both(0, "first", "second"), *both(1, "first", "first"), *both(2, "tie", "tie"), *both(3, "tie", "first")]
-    rows += [verdict(4, "j", "first"), *both(5, None, "first")]
+    rows += [verdict(4, "j", "first"), *both(5, None, "first"), *both(6, "second", "first")]
     measured = profile(rows)
-    assert measured["order_same"].n == 4 and measured.value("order_same") == 0.5
-    assert measured.value("order_opposite") == 0.25
-    assert counts(rows, "order_consistent") == (1, 4)
+    assert measured["order_same"].n == 5 and measured.value("order_same") == 0.6
+    assert measured.value("order_opposite") == 0.2
+    assert counts(rows, "order_consistent") == (2, 5)
     assert measured["unread"].value == 1
 
 
