@@ -1,0 +1,51 @@
+"""Exercise 13, hidden: fresh scores, effects, costs, and comparisons of all four outcomes."""
+
+import random
+
+from lessons_lib.grading import lesson13
+from lessons_lib.grading.spec import Exercise, Item
+
+
+def _scores(rng: random.Random, seeds: int, lead: float, spread: float) -> dict:
+    theirs = [round(rng.uniform(0.8, 2.0), 3) for _ in range(seeds)]
+    return {"ours": [round(x + rng.gauss(lead, spread), 3) for x in theirs], "theirs": theirs}
+
+
+def _pairs(rng: random.Random) -> list[dict]:
+    return [_scores(rng, rng.randint(3, 12), rng.uniform(-0.5, 0.5), 0.2) for _ in range(3)]
+
+
+def _effects(rng: random.Random) -> list[dict]:
+    return [{"effect": round(rng.uniform(0.15, 0.6), 3), "sd": round(rng.uniform(0.2, 0.5), 3)} for _ in range(3)]
+
+
+def _costs(rng: random.Random) -> list[dict]:
+    return [
+        {
+            "effect": round(rng.uniform(0.2, 0.5), 3),
+            "noise": round(rng.uniform(0.1, 0.3), 3),
+            "reply_sd": round(rng.uniform(1.0, 1.6), 3),
+            "run_cost": rng.choice([1.0, 3.0, 20.0, 60.0]),
+            "prompt_cost": rng.choice([0.001, 0.005, 0.02]),
+        }
+        for _ in range(3)
+    ]
+
+
+def _outcomes(rng: random.Random) -> list[dict]:
+    """One comparison of each verdict, in an order of her own."""
+    cases = [_scores(rng, 8, 0.8, 0.2), _scores(rng, 8, -0.8, 0.2), _scores(rng, 10, 0.0, 0.02), _scores(rng, 3, 0.1, 0.9)]
+    rng.shuffle(cases)
+    return [case | {"smallest": 0.2} for case in cases]
+
+
+EXERCISE = Exercise(
+    lesson=13,
+    notebook="13_plan_a_comparison.ipynb",
+    items=(
+        Item("paired_interval", 2, _pairs, lesson13.paired_interval),
+        Item("seeds_for", 2, _effects, lesson13.seeds_for),
+        Item("cheapest_plan", 3, _costs, lesson13.cheapest_plan),
+        Item("verdict_of", 3, _outcomes, lesson13.verdict_of),
+    ),
+)
