@@ -225,15 +225,22 @@ record.in_order(Path({str(tmp_path)!r}), "made", slow, ("item",), [(i,) for i in
 
 
 def test_two_processes_make_the_same_table(tmp_path):
-    table = recorded(tmp_path, range(6), jobs=2).sort_values("item")
+    def do(item):  # a function inside a function travels whole: the workers need not import this file, nor torch
+        return [{"item": item, "value": item**2}]
+
+    table = recorded(tmp_path, range(6), do, jobs=2).sort_values("item")
     assert table["value"].tolist() == [item**2 for item in range(6)]
 
 
 @pytest.mark.slow
 def test_a_dask_cluster_makes_the_same_table(tmp_path):
     distributed = pytest.importorskip("distributed")
+
+    def do(item):
+        return [{"item": item, "value": item**2}]
+
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        table = recorded(tmp_path, range(6), dask=cluster.scheduler_address).sort_values("item")
+        table = recorded(tmp_path, range(6), do, dask=cluster.scheduler_address).sort_values("item")
     assert table["value"].tolist() == [item**2 for item in range(6)]
 
 
