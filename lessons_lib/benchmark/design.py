@@ -204,16 +204,13 @@ class Point:
 
 
 def grid(arm: str, family: str) -> list[Point]:
-    """The settings that are tried first: as many for each arm of a family.
-
-    Where data are seen many times, both strengths at the lower learning rate: the stops choose how far it goes.
-    """
+    """The settings that are tried first."""
     rates = ARMS[arm].learning_rates
-    if family == "many_passes":
-        rates = rates[:1] if ARMS[arm].beyond else rates[1:3]
-    elif family == "no_sft":
-        rates = tuple(float(f"{rate * BASE_RATE_FACTOR:.4g}") for rate in rates[:4])
-    return [Point(strength, rate) for strength, rate in itertools.product(ARMS[arm].strengths, rates)]
+    if family != "one_pass":  # four settings for each arm; one pass has two more, beyond the best
+        rates = rates[:4]
+    factor = BASE_RATE_FACTOR if family == "no_sft" else 1.0
+    settings = itertools.product(ARMS[arm].strengths, rates)
+    return [Point(strength, float(f"{rate * factor:.4g}")) for strength, rate in settings]
 
 
 def beyond(arm: str, family: str, best: Point) -> list[Point]:

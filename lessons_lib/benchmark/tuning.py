@@ -4,7 +4,7 @@ One search serves a family of regimes and is run on one task of it (`design.FAMI
 else; each setting is measured at the three allowed stops. On one pass an arm tries two strengths with two learning
 rates; the best of the four stands at an edge of this small grid on both sides, so the next strength and the next
 learning rate beyond it are tried too: six settings, 18 candidates (an arm without a strength tries five learning
-rates and the next one). From the base model it is the four, and on many passes two.
+rates and the next one). On many passes and from the base model it is the four.
 """
 
 from __future__ import annotations
