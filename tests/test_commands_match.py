@@ -49,7 +49,7 @@ def test_match_as_json_is_json_and_nothing_else(pairs, capsys):
 def test_what_the_rows_cannot_say_is_given(pairs, capsys):
     record = answer(capsys, "match", pairs, "--checkpoint", "sft", "--reference", "none", "--passes", "3")
     assert record["recommendation"]["choice"] == "simpo" and record["facts"]["passes"] == 3
-    streamed = ["--model", "llama-3-8b", "--gpus", "2", "--gpu-memory", "88", "--checkpoint", "sft"]
+    streamed = ["--model", "llama-3-8b", "--gpus", "2", "--gpu-memory", "80", "--checkpoint", "sft"]
     assert answer(capsys, "match", pairs, *streamed, "--streaming")["recommendation"]["choice"] == "simpo"
     assert answer(capsys, "match", pairs, *streamed)["facts"]["reference"] == "precomputed"
 

@@ -327,7 +327,7 @@ def test_a_measured_win_is_told_with_its_lead_and_raises_confidence(recorded):
     advice = recommend(facts(**NOISY))
     (found,) = advice.measured
     assert (found.regime, found.outcome) == ("noisy_20", "wins")
-    assert "IPO wins, by 1" in found.says and "16 seeds" in found.says and "20 % of the labels flipped" in found.says
+    assert "IPO wins, by " in found.says and "16 seeds" in found.says and "20 % of the labels flipped" in found.says
     assert advice.confidence == "high" and "marked as measured here" in advice.evidence_so_far
 
 
@@ -342,7 +342,8 @@ def test_what_contradicts_the_rule_is_said_and_lowers_confidence(recorded):
     recorded("noisy_20", dpo=2.0, ipo=1.0, kto=0.2, orpo=0.2, simpo=0.2)
     advice = recommend(facts(**NOISY))
     assert advice.choice == "ipo" and advice.confidence == "low"
-    assert "DPO leads, and IPO lies 1" in advice.measured[0].says and "contradicts" in advice.measured[0].says
+    says = advice.measured[0].says
+    assert "DPO leads, and IPO lies " in says and "points of gold reward behind, which contradicts" in says
 
 
 def test_other_regimes_say_nothing_about_an_answer(recorded):

@@ -163,7 +163,7 @@ def test_what_there_is_room_for(fitting, fixed_rows, reference, note):
 
 def test_room_decides_and_what_is_asked_for_wins(tmp_path):
     source = jsonl(tmp_path / "a.jsonl", PAIRS)
-    streaming = hardware_of("llama-3-8b", None, gpus=2, gpu_memory_gb=88, fixed_rows=False)
+    streaming = hardware_of("llama-3-8b", None, gpus=2, gpu_memory_gb=80, fixed_rows=False)
     fixed = dataclasses.replace(streaming, fixed_rows=True)
     tight = [hardware for hardware in (streaming, fixed) if not memory_fits(hardware)[0].fits]
     assert len(tight) == 2, "the test needs a GPU on which a live reference does not fit"
