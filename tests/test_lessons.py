@@ -88,6 +88,12 @@ def test_its_links_lead_to_files(lesson):
 
 
 @each_lesson
+def test_no_formula_lost_its_backslash(lesson):
+    """A backslash that a string swallowed leaves a control character: \\beta becomes a backspace and "eta"."""
+    assert not re.findall(r"[\x00-\x09\x0b-\x1f]\S*", "".join(cell.source for cell in lesson.cells))
+
+
+@each_lesson
 def test_its_cells_are_named_and_short(lesson):
     ids = [cell.id for cell in lesson.cells]
     assert len(set(ids)) == len(ids) and all(i.startswith(f"l{lesson.number:02d}-") for i in ids)
