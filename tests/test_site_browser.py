@@ -17,8 +17,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 ROOT = Path(__file__).resolve().parents[1]
 
 LESSON = "notebooks/phase_2_match_each_algorithm/05_ipo_knows_when_to_stop.html"
-PAGES = ["index.html", LESSON, "book/comparison.html", "book/notation.html", "book/glossary.html", "book/faq.html"]
-PAGES += ["book/bibliography.html", "search.html?q=margin", "404.html"]
 SIZES = {1300: 900, 390: 844}
 LOOKS = [(width, scheme) for width in SIZES for scheme in ("light", "dark")]
 PYTHON_START = 120_000  # ms; Pyodide starts in seconds, on a loaded machine in many
@@ -53,22 +51,60 @@ def reader(running, address: str, width: int = 1300, scheme: str = "light", **op
     assert not complaints, "\n".join(complaints)
 
 
+def _pages(site: Path, width: int, scheme: str) -> list[str]:
+    """Every page of the site; those that are no lesson in two looks only, wide and light, narrow and dark."""
+    found = sorted(str(f.relative_to(site)) for f in site.rglob("*.html") if "_static" not in f.parts)
+    assert LESSON in found
+    lessons = [path for path in found if path.startswith("notebooks/phase_")]
+    both = (width, scheme) in ((1300, "light"), (390, "dark"))
+    return [path.replace("search.html", "search.html?q=margin") for path in (found if both else lessons)]
+
+
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
-def test_every_page_is_quiet_accessible_and_fits_its_width(chromium_running, site_address, width, scheme):
+def test_every_page_is_quiet_accessible_and_fits_its_width(chromium_running, site, site_address, width, scheme):
     axe = (ROOT / "book/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+    faults = []
     with reader(chromium_running, site_address, width, scheme) as page:
-        for path in PAGES:
+        for path in _pages(site, width, scheme):
             page.goto(path)
             page.wait_for_load_state("networkidle")
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} scrolls sideways"
+            if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
+                faults.append(f"{path} scrolls sideways")
             page.evaluate(axe)
             found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-            serious = [
+            faults += [
                 f"{path}: {v['id']} at {v['nodes'][0]['target']}: {v['nodes'][0]['failureSummary']}"
                 for v in found
                 if v["impact"] in ("serious", "critical")
             ]
-            assert not serious, "\n".join(serious)
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/phase_*/[0-9][0-9]_*.ipynb")), ids=lambda path: path.stem)
+def test_each_lesson_is_done_by_keyboard(chromium_running, site_address, path):
+    """Every slider and choice of its explorer moves, and every question of its quick check is answered."""
+    with reader(chromium_running, site_address) as page:
+        page.goto(str(path.relative_to(ROOT).with_suffix(".html")))
+        explorer = page.locator("section.lx").first
+        explorer.scroll_into_view_if_needed()
+        page.locator("section.lx[data-ready=true]").first.wait_for()
+        for control in explorer.locator(".lx-controls :is(input, select)").all():
+            before = control.input_value()
+            control.focus()
+            page.keyboard.press("ArrowDown" if control.evaluate("c => c.tagName") == "SELECT" else "ArrowRight")
+            if control.input_value() == before:  # it stood at its end
+                page.keyboard.press("ArrowUp" if control.evaluate("c => c.tagName") == "SELECT" else "ArrowLeft")
+            assert control.input_value() != before, control.get_attribute("id")
+        assert explorer.locator(".lx-readout").inner_text().strip()
+        quiz = page.locator("section.lq").first
+        quiz.scroll_into_view_if_needed()
+        page.locator("section.lq[data-ready=true]").first.wait_for()
+        for form in quiz.locator("form").all():
+            field = form.locator("input").first
+            field.focus()
+            page.keyboard.press("Space") if field.get_attribute("type") == "radio" else page.keyboard.type("7")
+            page.keyboard.press("Enter")
+            form.get_by_role("status").filter(has_text=re.compile("Right|Not yet")).wait_for()
 
 
 def test_dark_is_dark_and_the_choice_is_kept(chromium_running, site_address):
@@ -267,3 +303,12 @@ def test_a_printed_page_leaves_the_frame_out(chromium_running, site_address):
         for frame in (".site-header", ".contents", ".on-this-page", ".python-cell-bar"):
             assert page.locator(frame).is_hidden()
         assert len(page.pdf()) > 20_000
+
+
+def test_the_cheat_sheet_prints_on_one_page(chromium_running, site_address):
+    with reader(chromium_running, site_address) as page:
+        page.goto("book/cheat_sheet.html")
+        page.emulate_media(media="print", color_scheme="light")
+        for paper in ("A4", "Letter"):
+            pdf = page.pdf(format=paper, prefer_css_page_size=False)
+            assert len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf)) == 1, paper
