@@ -256,6 +256,14 @@ def test_cycles_are_found_whatever_hangs_on_them():
     assert profile(few)["cycles"].reason == "no prompt has three different decided pairs"
 
 
+def test_verdicts_that_could_not_be_read_are_counted_and_decide_nothing():
+    measured = profile([verdict(0, "a", None), verdict(0, "b", None), verdict(1, "a", "first")])
+    assert (measured["unread"].value, measured["decided"].value) == (2, 1)
+    assert measured.value("ties_items") == 0.5 and measured["ties_items"].n == 2
+    nobody = [thumb("p", "x", up, item="x") for up in (True, False)]  # no response with a majority
+    assert value(nobody, "unpaired") == 1.0 and value(nobody, "pairs") == 0
+
+
 # Biases
 
 

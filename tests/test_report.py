@@ -25,7 +25,7 @@ from lessons_lib.report import (
 VERDICTS = [
     {"prompt": f"p{i}", "first": "a b " * (1 + i % 3), "second": "c d", "verdict": side, "item": str(i), "rater": rater}
     for i in range(60)
-    for rater, side in (("ann", "first"), ("<b>bo</b>", "first" if i % 4 else "second"))
+    for rater, side in (("ann", "first"), ("<b>bo</b>", "first" if i % 3 else "second"))
 ]
 THUMBS = [{"prompt": f"p{i // 2}", "completion": f"answer {i}", "label": i % 3 > 0} for i in range(40)]
 
@@ -129,7 +129,7 @@ def test_a_brief_stands_first(found):
 
 def test_a_profile_shows_values_meanings_and_what_is_unknown():
     text = " ".join(shown(print_profile, profile(VERDICTS), 200).split())
-    assert "agreement 75.0 %" in text and "of 60 pairs of raters of one item" in text
+    assert "agreement 66.7 %" in text and "of 60 pairs of raters of one item" in text
     assert "<b>bo</b> and ann" in text and "What these rows cannot tell" in text
     assert "no tokenizer was named: tokens" in text
 
@@ -173,9 +173,9 @@ def test_names_from_the_file_are_escaped(found):
 def test_the_pictures_carry_finding_values_and_a_text_for_those_who_cannot_see_them(found):
     text = html_page(found.profile, found)
     assert text.count("<svg") == 3
-    for part in ("Two raters agree on 75 % of what both judged", "The longer response wins", "n = 60"):
+    for part in ("Two raters agree on 67 % of what both judged", "The longer response wins", "n = 60"):
         assert part in text
-    assert re.search(r'="Two raters agree[^"]*raters agree \(n = 60\): 75\.0 %', text)  # the text beside the picture
+    assert re.search(r'="Two raters agree[^"]*raters agree \(n = 60\): 66\.7 %', text)  # the text beside the picture
 
 
 def test_the_page_of_a_profile_alone_and_of_ratings():

@@ -157,7 +157,8 @@ _TABLES = """
 CREATE TABLE items AS  -- one row a thing judged; x and y as its first row showed them
     SELECT item, min(row) AS row, any_value(prompt) AS prompt, any_value(n_prompt) AS n_prompt,
         any_value(prompt_words) AS prompt_words,
-        count(*) AS verdicts, count_if(o = 1) AS ups, count_if(o = -1) AS downs,
+        count(*) AS verdicts,  -- count_if would be NULL, and not 0, where no verdict of the item could be read
+        count(*) FILTER (WHERE o = 1) AS ups, count(*) FILTER (WHERE o = -1) AS downs,
         CASE WHEN 2 * ups > verdicts THEN 1 WHEN 2 * downs > verdicts THEN -1 END AS winner,
         arg_min(x, row) AS x, arg_min(y, row) AS y, arg_min(nx, row) AS nx, arg_min(ny, row) AS ny,
         arg_min(first_words, row) AS x_words, arg_min(second_words, row) AS y_words,
@@ -183,7 +184,8 @@ CREATE TABLE both_orders AS  -- one rater who saw an item in both orders: the ve
     FROM judged WHERE ordered AND o IS NOT NULL GROUP BY item, rater HAVING a IS NOT NULL AND b IS NOT NULL;
 CREATE VIEW splits AS SELECT prompt, n_prompt, coalesce(split, '') AS split FROM judged {others};
 CREATE VIEW by_prompt AS  -- ratings: responses that most raters call up or down
-    SELECT prompt, count_if(winner = 1) AS ups, count_if(winner = -1) AS downs FROM items GROUP BY prompt;
+    SELECT prompt, count(*) FILTER (WHERE winner = 1) AS ups, count(*) FILTER (WHERE winner = -1) AS downs
+    FROM items GROUP BY prompt;
 CREATE VIEW thumbs AS SELECT prompt, unnest([first_ok, second_ok]) AS up FROM judged;
 CREATE VIEW gaps AS
     SELECT decided.prompt, gap, spread FROM decided,
