@@ -86,7 +86,7 @@ def test_tokens_are_counted_with_a_tokenizer_in_a_folder(pairs, tmp_path, capsys
         (["--columns", "prompt=nowhere"], "no row can be used: 20 refused"),
         (["--schema", "nowhere"], "schema: expected one of"),
         (["--report", "nowhere/out.html"], "--report: cannot write nowhere/out.html"),
-        (["--tokenizer", "./nowhere"], "tokenizer: cannot load nowhere"),
+        (["--tokenizer", "./nowhere"], "tokenizer: cannot load ./nowhere"),
         (["--apart-from", "nowhere.jsonl"], "nowhere.jsonl: expected a file"),
     ],
     ids=lambda v: v[0] if isinstance(v, list) else "",
