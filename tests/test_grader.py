@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -179,6 +180,7 @@ TENSOR = Item("t", 1, cases=lambda rng: [{"x": {"tensor": [1.0, 2.0]}}], expecte
         (lambda x: (x * x).mean(), 0, "2 values were expected"),
         (lambda x: (x * x).tolist(), 0, "a tensor was expected"),
         (lambda x: -x * x, 0, "not the right value"),
+        (lambda x: None, 0, "nothing was returned"),
     ],
 )
 def test_tensors_and_their_gradients(function, share, why):
@@ -518,6 +520,17 @@ def test_alike_answers_are_questions():
     page = pages.class_report(batch_of(*(mark(name) for name in answers), answers=answers))
     assert "<td>a</td><td>b</td>" in page
     assert "questions and not verdicts" in page
+
+
+def test_the_same_file_twice_is_a_question_and_the_stub_twice_is_none():
+    answers = {"a": ("x = 1",), "b": ("x = 1",), "c": ("x = ...",), "d": ("x = ...",)}
+    group = batch_of(*map(mark, answers), answers=answers)
+    same = {"a": "one", "b": "one", "c": "stub", "d": "stub"}
+    read = {name: dataclasses.replace(group.submissions[name], digest=same[name]) for name in answers}
+    assignment = dataclasses.replace(group.assignment, given=("x = ...",))
+    page = pages.class_report(dataclasses.replace(group, submissions=read, assignment=assignment))
+    assert "<td>a</td><td>b</td><td>the very same file</td>" in page
+    assert page.count("the very same file") == 1
 
 
 def test_csv_files(tmp_path):

@@ -25,6 +25,8 @@ def share(item: Item, case: dict[str, JSON] | None, right: dict[str, JSON] | Non
         return 0.0, "no answer"
     if item.judge:
         return _judged(item, case, came)
+    if came == {"json": None} != right:
+        return 0.0, "nothing was returned"
     if "tensor" in right:
         return _tensor(item, right, came)
     value = came["json"] if "json" in came else _bare(came.get("tensor"))

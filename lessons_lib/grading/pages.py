@@ -167,7 +167,8 @@ def _misunderstandings(batch: Batch) -> Iterator[str]:
 def _causes(assignment: Assignment, item: ItemMark) -> set[str]:
     named = re.findall(r"likely cause: ([^:;\n]{3,80})", item.advice)
     known = {cause.strip() for cause in named if cause.strip() in _check_sources(assignment.exercise.lesson)}
-    return known or {next(case.why for case in item.cases if case.share < 1)[:80]}
+    seen = next(case.why for case in item.cases if case.share < 1)
+    return known or {seen.partition(":")[0][:80]}  # of an error its kind; its text is the learner's
 
 
 def _check_sources(lesson: int) -> str:
@@ -210,8 +211,9 @@ def _questions(batch: Batch) -> Iterator[str]:
 def _same_files(batch: Batch) -> list[tuple[str, str]]:
     by_digest: dict[str, list[str]] = {}
     for learner in batch.roster:
-        if digest := batch.submissions[learner.id].digest:
-            by_digest.setdefault(digest, []).append(learner.id)
+        submission = batch.submissions[learner.id]
+        if set(submission.answers) - set(batch.assignment.given):  # not as it was handed out
+            by_digest.setdefault(submission.digest, []).append(learner.id)
     return [(same[0], other) for same in by_digest.values() for other in same[1:]]
 
 
@@ -276,6 +278,6 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .6rem 1rem; backg
 th, td { text-align: left; vertical-align: top; padding: .3rem 1.2rem .3rem 0; overflow-wrap: anywhere;
   border-bottom: 1px solid light-dark(#ddd, #3a3a3a) }
 .quiet { color: light-dark(#5a5a5a, #a5a5a5) }
-svg { max-width: 34rem; width: 100%; fill: light-dark(#0072b2, #56b4e9) }
+svg { max-width: 34rem; width: 100%; display: block; fill: light-dark(#0072b2, #56b4e9) }
 svg text { font-size: 9px; text-anchor: middle; fill: currentColor }
 """
