@@ -150,25 +150,19 @@ def test_the_controlled_win_rate_is_finite_where_every_reply_wins():
 # ---------------------------------------------------------------- the design
 
 
-def test_every_arm_of_a_family_has_as_many_settings_to_try():
-    for family, arm in design.searches():
-        points = design.grid(arm, family)
-        tried = len(points) + max(len(design.beyond(arm, family, point)) for point in points)
-        assert tried == {"one_pass": 6, "many_passes": 4, "no_sft": 4}[family], (family, arm)
+def test_every_arm_has_as_many_settings_to_try_in_a_regime():
+    for regime, arm in design.cells(tuple(design.REGIMES), design.TRAINED):
+        points = design.grid(arm, regime)
+        tried = len(points) + max(len(design.beyond(arm, regime, point)) for point in points)
+        assert tried == (6 if design.REGIMES[regime].steps == design.STEPS else 4), (regime, arm)
 
 
 def test_what_lies_beyond_an_edge_continues_the_grid():
-    points = design.grid("dpo", "one_pass")
+    points = design.grid("dpo", "clean")
     rates = sorted({point.learning_rate for point in points})
-    further = design.beyond("dpo", "one_pass", points[0])
+    further = design.beyond("dpo", "clean", points[0])
     assert sorted(point.learning_rate for point in further) == pytest.approx([rates[0] ** 2 / rates[1], rates[0]])
     assert min(point.strength["beta"] for point in further) == pytest.approx(0.3**2 / 1.0)
-
-
-def test_every_cell_has_a_search():
-    searched = set(design.searches())
-    for regime, arm in design.cells(tuple(design.REGIMES), design.TRAINED):
-        assert (design.family_of(regime, arm), arm) in searched
 
 
 def test_the_five_and_sft_run_everywhere():
@@ -178,7 +172,7 @@ def test_the_five_and_sft_run_everywhere():
 
 def test_the_choice_is_the_best_stop_of_the_best_setting_and_says_where_it_stands():
     rows = [
-        {"family": "f", "arm": "a", "strength": '{"beta": 0.1}', "learning_rate": rate, "stop": stop, "gold": gold}
+        {"regime": "r", "arm": "a", "strength": '{"beta": 0.1}', "learning_rate": rate, "stop": stop, "gold": gold}
         for rate, stop, gold in [(1.0, 0.5, 0.1), (1.0, 1.0, 0.9), (2.0, 0.5, 0.8), (2.0, 1.0, 0.2), (0.5, 1.0, 0.0)]
     ]
     (choice,) = tuning.choose(pd.DataFrame(rows)).to_dict("records")

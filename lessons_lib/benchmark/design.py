@@ -1,8 +1,7 @@
 """What is compared on what: the arms with their grids, and the regimes. Plain tables, nothing is run here.
 
 A step takes 16 pairs, or 32 single replies, which are as many tokens; how many steps there are is the regime's and
-not the arm's affair. In a family of regimes all arms may try equally many settings, and stop at any of `STOPS`; see
-`tuning`.
+not the arm's affair. In a regime all arms may try equally many settings, and stop at any of `STOPS`; see `tuning`.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
         "ipo": Arm("IPO", "ipo", learning_rates=_LOW, **_grid("tau", 0.1, 0.5)),
         "kto": Arm("KTO", "kto", learning_rates=_HIGH, **_grid("beta", 0.3, 1.0)),
         "orpo": Arm("ORPO", "orpo", learning_rates=_HIGH, **_grid("lam", 1.0, 3.0)),
-        "simpo": Arm("SimPO", "simpo", learning_rates=_LOW, **_grid("beta", 3.0, 8.0, gamma=0.5)),
+        "simpo": Arm("SimPO", "simpo", learning_rates=_LOW, **_grid("beta", 1.0, 3.0, gamma=0.5)),
         "cdpo": Arm(
             "conservative DPO",
             "dpo",
@@ -107,7 +106,6 @@ class Regime:
     Attributes:
         label: as readers see it.
         says: what the rows are, in a sentence.
-        family: whose tuning it takes; see `FAMILIES` and `family_of`.
         kind: which function draws the rows: "pairs", "close", "cyclic" or "log".
         draw: its settings.
         pairs: preference pairs; for a log, thumbs.
@@ -117,7 +115,6 @@ class Regime:
 
     label: str
     says: str
-    family: str
     kind: str = "pairs"
     draw: Mapping[str, float] = field(default_factory=dict)
     pairs: int = PAIRS
@@ -127,14 +124,13 @@ class Regime:
 
 def _few(label: str, says: str, **draw) -> Regime:
     says = f"{FEW_PAIRS} pairs, eight passes, {says}"
-    return Regime(label, says, "many_passes", draw=draw, pairs=FEW_PAIRS, steps=MANY_STEPS)
+    return Regime(label, says, draw=draw, pairs=FEW_PAIRS, steps=MANY_STEPS)
 
 
 def _log(ups: int) -> Regime:
     return Regime(
         f"log, {ups} % up",
         f"a log of {THUMBS:,} thumbs, {ups} % of them up; pair methods take the pairs in it",
-        "one_pass",
         kind="log",
         draw={"up_share": ups / 100},
         pairs=THUMBS,
@@ -144,20 +140,19 @@ def _log(ups: int) -> Regime:
 _ONCE = f"{PAIRS:,} fresh pairs, one pass"
 REGIMES: Mapping[str, Regime] = MappingProxyType(
     {
-        "clean": Regime("clean", _ONCE, "one_pass"),
-        "noisy_20": Regime("20 % flips", f"{_ONCE}, 20 % of the labels flipped", "one_pass", draw={"flip_rate": 0.2}),
-        "noisy_40": Regime("40 % flips", f"{_ONCE}, 40 % of the labels flipped", "one_pass", draw={"flip_rate": 0.4}),
+        "clean": Regime("clean", _ONCE),
+        "noisy_20": Regime("20 % flips", f"{_ONCE}, 20 % of the labels flipped", draw={"flip_rate": 0.2}),
+        "noisy_40": Regime("40 % flips", f"{_ONCE}, 40 % of the labels flipped", draw={"flip_rate": 0.4}),
         "clean_many": _few("clean, many passes", "no flips: what re-use alone does"),
         "noisy_20_many": _few("20 % flips, many passes", "20 % of the labels flipped", flip_rate=0.2),
         "noisy_40_many": _few("40 % flips, many passes", "40 % of the labels flipped", flip_rate=0.4),
         "near_deterministic": _few("near-deterministic", "the higher reward always wins", deterministic=True),
         "length_mild": Regime(
-            "length bias, mild", f"{_ONCE}, annotators add 0.15 points a token", "one_pass", draw={"length_bonus": 0.15}
+            "length bias, mild", f"{_ONCE}, annotators add 0.15 points a token", draw={"length_bonus": 0.15}
         ),
         "length_extreme": Regime(
             "length bias, extreme",
             f"{_ONCE}, annotators add 0.5 points a token",
-            "one_pass",
             draw={"length_bonus": 0.5},
         ),
         "unary_10": _log(10),
@@ -166,31 +161,22 @@ REGIMES: Mapping[str, Regime] = MappingProxyType(
         "no_sft": Regime(
             "no SFT checkpoint",
             f"{BASE_PAIRS} pairs, two passes, from the base model, which is its own reference",
-            "no_sft",
             pairs=BASE_PAIRS,
             steps=2 * BASE_PAIRS // BATCH,
             start="base",
         ),
         "displacing": Regime(
-            "hardly different", f"{PAIRS:,} pairs that differ in at most 3 words, one pass", "one_pass", kind="close"
+            "hardly different", f"{PAIRS:,} pairs that differ in at most 3 words, one pass", kind="close"
         ),
         "cyclic": Regime(
             "cyclic taste",
             f"{_ONCE}, annotators whose taste for three claims goes in a circle",
-            "one_pass",
             kind="cyclic",
         ),
     }
 )
 
-# Hyper-parameters are chosen for a family of regimes, on the task (regime, seed) named here, never on test prompts.
-FAMILIES: Mapping[str, tuple[str, int]] = MappingProxyType(
-    {
-        "one_pass": ("clean", 100),
-        "many_passes": ("noisy_20_many", 101),
-        "no_sft": ("no_sft", 100),
-    }
-)
+FIRST_TUNING_SEED = 100  # seeds from here on are used to choose settings, smaller ones to report
 BASE_RATE_FACTOR = 4.0  # learning rates from the base model: there is more to learn and nothing to keep
 
 
@@ -203,21 +189,21 @@ class Point:
     stop: float = 1.0
 
 
-def grid(arm: str, family: str) -> list[Point]:
-    """The settings that are tried first."""
-    rates = ARMS[arm].learning_rates
-    if family != "one_pass":  # four settings for each arm; one pass has two more, beyond the best
+def grid(arm: str, regime: str) -> list[Point]:
+    """The settings that are tried first: four, or for an arm without a strength on one pass five."""
+    table, rates = REGIMES[regime], ARMS[arm].learning_rates
+    if table.steps > STEPS:
         rates = rates[:4]
-    factor = BASE_RATE_FACTOR if family == "no_sft" else 1.0
+    factor = BASE_RATE_FACTOR if table.start == "base" else 1.0
     settings = itertools.product(ARMS[arm].strengths, rates)
     return [Point(strength, float(f"{rate * factor:.4g}")) for strength, rate in settings]
 
 
-def beyond(arm: str, family: str, best: Point) -> list[Point]:
+def beyond(arm: str, regime: str, best: Point) -> list[Point]:
     """What is tried once more, on one pass, where the best of the grid stands at an edge: the next setting there."""
-    if family != "one_pass":
+    if REGIMES[regime].steps > STEPS:
         return []
-    table, rates = ARMS[arm], sorted({point.learning_rate for point in grid(arm, family)})
+    table, rates = ARMS[arm], sorted({point.learning_rate for point in grid(arm, regime)})
     further = []
     if best.learning_rate in (rates[0], rates[-1]):
         ratio = table.rate_ratio if best.learning_rate == rates[-1] else 1 / table.rate_ratio
@@ -228,22 +214,11 @@ def beyond(arm: str, family: str, best: Point) -> list[Point]:
     return further
 
 
+def tuning_seed(regime: str) -> int:
+    """The seed of a regime's search; the regimes take the checkpoints in turn."""
+    return FIRST_TUNING_SEED + list(REGIMES).index(regime)
+
+
 def cells(regimes: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
     """The (regime, arm) that the design holds, of those wanted."""
     return [(r, a) for r in regimes for a in arms if not ARMS[a].regimes or r in ARMS[a].regimes]
-
-
-def family_of(regime: str, arm: str) -> str:
-    """The family whose tuning an arm takes on a regime.
-
-    A skewed log holds few pairs, which a pair method passes over many times, and many thumbs, which KTO sees once.
-    """
-    few_pairs = regime in ("unary_10", "unary_90") and arm not in ("kto", "sft")
-    return "many_passes" if few_pairs else REGIMES[regime].family
-
-
-def searches() -> list[tuple[str, str]]:
-    """The (family, arm) whose setting some cell needs, the five methods before their variants."""
-    needed = {(family_of(regime, arm), arm) for regime, arm in cells(tuple(REGIMES), TRAINED)}
-    order = [(family, arm) for core in (True, False) for family in FAMILIES for arm in TRAINED if (arm in CORE) == core]
-    return [search for search in order if search in needed]

@@ -23,7 +23,7 @@ def results() -> pd.DataFrame:
 
 
 def choices() -> pd.DataFrame:
-    """The setting that tuning chose for each family of regimes and arm: see `tuning.choose`."""
+    """The setting that tuning chose for each regime and arm: see `tuning.choose`."""
     return tuning.choose(tuned())
 
 

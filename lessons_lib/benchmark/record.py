@@ -15,19 +15,25 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from lessons_lib.benchmark import files, scaling, tuning
-from lessons_lib.benchmark.design import ARMS, CORE, REGIMES, cells, family_of, searches
+from lessons_lib.benchmark.design import ARMS, CORE, REGIMES, TRAINED, cells
 from lessons_lib.errors import UserError
 from lessons_lib.lab.checkpoints import SFT_NAMES
 from lessons_lib.lab.studies import provenance
 
 
 def tune(
-    folder: Path, *, arms: Sequence[str] = tuple(ARMS), jobs: int = 1, dask: str = "", progress: bool = True
+    folder: Path,
+    *,
+    regimes: Sequence[str] = tuple(REGIMES),
+    arms: Sequence[str] = tuple(ARMS),
+    jobs: int = 1,
+    dask: str = "",
+    progress: bool = True,
 ) -> Path:
-    """Each arm's search in every family that it is run in; the file's path."""
-    wanted = [(family, arm) for family, arm in searches() if arm in arms]
-    return in_order(folder, tuning.NAME, tuning.search, ("family", "arm"), wanted, "benchmark --part tuning",
-                   jobs=jobs, dask=dask, progress=progress)  # fmt: skip
+    """Each arm's search in every regime that it is run in; the file's path."""
+    wanted = cells(regimes, [arm for arm in arms if arm in TRAINED])
+    return in_order(folder, tuning.NAME, tuning.search, ("regime", "arm"), wanted, "benchmark --part tuning",
+                    jobs=jobs, dask=dask, progress=progress)  # fmt: skip
 
 
 def matrix(
@@ -76,7 +82,7 @@ class _Cell:
         return point is None or {name: row[name] for name in tuning.written(point)} == tuning.written(point)
 
     def _point(self, regime: str, arm: str):
-        return tuning.point_of(self.choices, family_of(regime, arm), arm) if ARMS[arm].method else None
+        return tuning.point_of(self.choices, regime, arm) if ARMS[arm].method else None
 
 
 def in_order(

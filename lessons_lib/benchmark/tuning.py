@@ -1,10 +1,10 @@
-"""How each arm's hyper-parameters are chosen: the same small search for all, on validation prompts.
+"""How each arm's hyper-parameters are chosen: for each regime by the same small search, on validation prompts.
 
-One search serves a family of regimes and is run on one task of it (`design.FAMILIES`), with a seed used for nothing
-else; each setting is measured at the three allowed stops. On one pass an arm tries two strengths with two learning
-rates; the best of the four stands at an edge of this small grid on both sides, so the next strength and the next
-learning rate beyond it are tried too: six settings, 18 candidates (an arm without a strength tries five learning
-rates and the next one). On many passes and from the base model it is the four.
+A search is run with a seed used for nothing else, and each setting is measured at the three allowed stops. On one
+pass an arm tries two strengths with two learning rates; the best of the four stands at an edge of this small grid on
+both sides, so the next strength and the next learning rate beyond it are tried too: six settings, 18 candidates (an
+arm without a strength tries five learning rates and the next one). Where data are repeated, and from the base model,
+it is the four.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import json
 import pandas as pd
 
 from lessons_lib.benchmark import design
-from lessons_lib.benchmark.design import FAMILIES, Point
+from lessons_lib.benchmark.design import Point
 from lessons_lib.errors import UserError
 
 NAME = "benchmark_tuning"
 
 
-def search(family: str, arm: str) -> list[dict]:
+def search(regime: str, arm: str) -> list[dict]:
     """All runs of one arm's search: a row for each setting and stop."""
-    points = design.grid(arm, family)
-    rows = [row for point in points for row in _measured(family, arm, point)]
+    points = design.grid(arm, regime)
+    rows = [row for point in points for row in _measured(regime, arm, point)]
     best = max(rows, key=lambda row: row["gold"])
-    further = design.beyond(arm, family, Point(json.loads(best["strength"]), best["learning_rate"]))
-    return rows + [row for point in further for row in _measured(family, arm, point)]
+    further = design.beyond(arm, regime, Point(json.loads(best["strength"]), best["learning_rate"]))
+    return rows + [row for point in further for row in _measured(regime, arm, point)]
 
 
-def _measured(family: str, arm: str, point: Point) -> list[dict]:
+def _measured(regime: str, arm: str, point: Point) -> list[dict]:
     from lessons_lib.benchmark.runs import validation_gold
 
-    regime, seed = FAMILIES[family]
-    setting = {"family": family, "arm": arm, "regime": regime, "seed": seed, **written(point)}
+    seed = design.tuning_seed(regime)
+    setting = {"regime": regime, "arm": arm, "seed": seed, **written(point)}
     golds = validation_gold(regime, arm, point, seed)
     return [{**setting, "stop": stop, "gold": gold} for stop, gold in golds.items()]
 
@@ -44,32 +44,32 @@ def written(point: Point) -> dict:
 
 
 def choose(searched: pd.DataFrame) -> pd.DataFrame:
-    """The chosen setting of each family and arm, with its gold reward and where it stands in what was tried.
+    """The chosen setting for each regime and arm, with its gold reward and where it stands in what was tried.
 
     Args:
-        searched: the rows of `search` for any number of families and arms.
+        searched: the rows of `search` for any number of regimes and arms.
 
     Returns:
-        A row for each family and arm: strength, learning_rate, stop, gold, `rate_edge` ("lowest", "highest" or "")
+        A row for each regime and arm: strength, learning_rate, stop, gold, `rate_edge` ("lowest", "highest" or "")
         and `strength_edge` likewise, both among all that was tried.
     """
     chosen = []
-    for (family, arm), rows in searched.groupby(["family", "arm"], sort=False):
+    for (regime, arm), rows in searched.groupby(["regime", "arm"], sort=False):
         best = rows.loc[rows["gold"].idxmax()]
         found = {name: best[name] for name in ("strength", "learning_rate", "stop", "gold")}
         edges = {
             "rate_edge": _edge(best["learning_rate"], rows["learning_rate"]),
             "strength_edge": _edge(_key(best["strength"]), rows["strength"].map(_key)),
         }
-        chosen.append({"family": family, "arm": arm, **found, **edges})
+        chosen.append({"regime": regime, "arm": arm, **found, **edges})
     return pd.DataFrame(chosen)
 
 
-def point_of(choices: pd.DataFrame, family: str, arm: str) -> Point:
-    """The chosen setting of an arm in a family, from the table of `choose`."""
-    rows = choices[(choices["family"] == family) & (choices["arm"] == arm)]
+def point_of(choices: pd.DataFrame, regime: str, arm: str) -> Point:
+    """The chosen setting of an arm for a regime, from the table of `choose`."""
+    rows = choices[(choices["regime"] == regime) & (choices["arm"] == arm)]
     if rows.empty:
-        raise UserError(f"{arm} has no tuning for {family} yet; make it: python -m lessons_lib benchmark --part tuning")
+        raise UserError(f"{arm} has no tuning for {regime} yet; make it: python -m lessons_lib benchmark --part tuning")
     row = rows.iloc[0]
     return Point(json.loads(row["strength"]), float(row["learning_rate"]), float(row["stop"]))
 

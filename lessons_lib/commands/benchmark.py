@@ -64,7 +64,7 @@ def run(arguments) -> int:
     if arguments.model:
         path = _own(arguments, arms, seeds, command, how)
     elif arguments.part == "tuning":
-        path = record.tune(arguments.out, arms=arms, **how)
+        path = record.tune(arguments.out, regimes=regimes, arms=arms, **how)
     elif arguments.part == "scale":
         path = record.scale(arguments.out, seeds=seeds, **how)
     else:
