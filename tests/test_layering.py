@@ -25,7 +25,7 @@ LAYERS = {
         *["methods", "metrics", "models", "bandit", "rlhf"],
         *["architecture", "collation", "resume", "scoring", "packing", "train_config"],  # parts of memory and training
         *["data", "data.preferences", "data.readers", "data.hub_schemas", "data.judgements", "data.real"],
-        *["data.real_rows", "data.figures", "data.twins", "data.rated_log"],
+        *["data.real_rows", "data.figures", "data.twins", "data.rated_log", "data.samples"],
     ],
     0: ["", "losses", "logps", "textbook", "_checks", "errors", "_surroundings"],  # "" is the package itself
 }

@@ -16,6 +16,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 
 from lessons_lib.data import real_rows
@@ -83,8 +84,48 @@ def rating_patterns(records: Records) -> dict[str, int]:
     return dict(sorted(Counter("|".join(sorted(passages)) for passages in questions.values()).items()))
 
 
+def verdict_patterns(records: Records, judgements: Callable) -> dict[str, int]:
+    """How many prompts have their comparisons judged so: "<Ay2-+,Bx1++|>Ax=++" → 1. Counts, no text.
+
+    One item between bars: whether its response x has more (>), fewer (<) or as many (=) words as its y, or is the
+    same text (0). Then a code for each verdict: a letter for the rater, within the item; the response shown first;
+    1 or 2 for the first or second wins, = for a tie, ? where nobody could read it; ~ where it wins only slightly;
+    and, where both were also rated by themselves, + or - for the first and the second.
+    """
+    prompts = defaultdict(lambda: defaultdict(list))
+    for row in judgements(records):
+        prompts[row["prompt"]][row["item"]].append(row)
+    return dict(sorted(Counter("|".join(sorted(map(_item, items.values()))) for items in prompts.values()).items()))
+
+
+def _item(rows: list[dict]) -> str:
+    x, y = sorted((rows[0]["first"], rows[0]["second"]))
+    raters = list(dict.fromkeys(row["rater"] for row in rows))
+    codes = ["ABCDEFGH"[raters.index(row["rater"])] + _verdict(row, x) for row in rows]
+    return ("0" if x == y else ">=<"[1 - _sign(words(x) - words(y))]) + ",".join(codes)
+
+
+def _verdict(row: dict, x: str) -> str:
+    winner = {"first": "1", "second": "2", "tie": "=", None: "?"}[row["verdict"]]
+    alone = "".join("-+"[row[side]] for side in ("first_acceptable", "second_acceptable") if side in row)
+    return ("x" if row["first"] == x else "y") + winner + ("~" if row.get("slight") else "") + alone
+
+
+def length_patterns(records: Records) -> dict[str, int]:
+    """How many pairs have so many words: "50/645" → 1, the chosen response before the rejected one."""
+    pairs = real_rows.implied_pairs(records)
+    return dict(sorted(Counter(f"{words(pair['chosen'])}/{words(pair['rejected'])}" for pair in pairs).items()))
+
+
 RATINGS = ("Bad", "Could be Improved", "Acceptable", "Excellent")
-TABLES = {"feedbackqa_cdc": {"rating_patterns": rating_patterns}}  # what a profile holds beside its measures
+TABLES = {  # what a profile holds beside its measures
+    "feedbackqa_cdc": {"rating_patterns": rating_patterns},
+    **{
+        name: {"verdict_patterns": partial(verdict_patterns, judgements=real_rows.JUDGEMENTS[name])}
+        for name in ("tulu1_human_eval", "qlora_gpt4_vicuna", "pandalm_testset")
+    },
+    "self_instruct_demos": {"length_patterns": length_patterns},
+}
 
 
 def finding(name: str, measures: Sequence[Measure]) -> tuple[str, list[Measure]]:
