@@ -9,6 +9,7 @@ import pandas as pd
 from lessons_lib.benchmark.design import ARMS
 from lessons_lib.benchmark.reading import difference
 from lessons_lib.errors import UserError
+from lessons_lib.metrics import Interval
 
 Cell = tuple[str, str]  # regime, arm
 
@@ -120,16 +121,22 @@ def judge(table: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS) -> pd.DataFra
     """
     rows = []
     for claim in claims:
-        try:
-            numbers = [(c.label, c.measure, difference(table, c.more, c.less, c.measure)) for c in claim.contrasts]
-        except UserError:
-            rows.append((claim.says, claim.source, "not run", []))
-            continue
+        numbers = [(c.label, c.measure, interval) for c in claim.contrasts if (interval := _measured(table, c))]
         rows.append((claim.says, claim.source, _verdict([interval for _, _, interval in numbers]), numbers))
     return pd.DataFrame(rows, columns=["says", "source", "verdict", "numbers"])
 
 
-def _verdict(intervals: list) -> str:
+def _measured(table: pd.DataFrame, contrast: Contrast) -> Interval | None:
+    """The difference's interval, or None where one of the cells has not been run."""
+    try:
+        return difference(table, contrast.more, contrast.less, contrast.measure)
+    except UserError:
+        return None
+
+
+def _verdict(intervals: list[Interval]) -> str:
+    if not intervals:
+        return "not run"
     holds = [interval.low > 0 for interval in intervals]
     if all(holds):
         return "reproduced"
