@@ -114,7 +114,7 @@ def judge(table: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS) -> pd.DataFra
     """Each claim with its verdict and the numbers behind it.
 
     A prediction holds where the difference's 95 % interval lies above 0. All hold: "reproduced"; some: "half"; none:
-    "not", or "opposite" where an interval lies below 0. "not run" where runs are missing.
+    "not", or "opposite" where an interval lies below 0. Predictions without runs are left out; "not run": all are.
 
     Returns:
         Columns says, source, verdict, and numbers, a list of (label, measure, Interval).
