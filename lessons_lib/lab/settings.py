@@ -4,7 +4,9 @@ A model of 46 thousand parameters trains for a few hundred steps, with learning 
 papers, and some strengths leave the papers' ranges (`lessons_lib.methods` has those). `SETTINGS` holds starting
 points from short trials, each named as such. `SEARCHES` holds the grids that are to replace them: `lab tune` takes
 the best point of each by gold reward on *validation* prompts, with the same budget for every method. Its run to the
-end (about 20 minutes on two cores) is still to be made, so nothing may be said yet of which method is best.
+end (about 20 minutes on two cores) is still to be made, so nothing may be said from these settings of which method is
+best. The benchmark compares the methods at settings of its own, searched for runs a quarter as long:
+`lessons_lib.benchmark.choices`.
 """
 
 from __future__ import annotations
