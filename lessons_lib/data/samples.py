@@ -9,7 +9,8 @@ words themselves matter (lengths in words, repeats), and nobody needs the files.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 from lessons_lib.data import figures
 
@@ -27,10 +28,10 @@ def everything(name: str) -> list[dict]:
     return _rows(name, _prompts(name))
 
 
-def draw(name: str, rng: random.Random) -> list[dict]:
-    """The judgements on `SHARE` of the prompts, drawn by `rng`."""
+def draw(name: str, rng: random.Random, share: float = SHARE) -> list[dict]:
+    """The judgements on a share of the prompts, drawn by `rng`."""
     prompts = _prompts(name)
-    return _rows(name, rng.sample(prompts, round(SHARE * len(prompts))))
+    return _rows(name, rng.sample(prompts, round(share * len(prompts))))
 
 
 def source(name: str) -> str:
@@ -39,13 +40,14 @@ def source(name: str) -> str:
     return f"{name}: the judgements of {profile['repository']} at {profile['commit'][:7]}, without their texts"
 
 
-def _prompts(name: str) -> list[str]:
+@cache
+def _prompts(name: str) -> tuple[str, ...]:
     """A pattern for each prompt."""
     (key,) = figures.TABLES[name]
-    return [pattern for pattern, count in figures.committed(name)[key].items() for _ in range(count)]
+    return tuple(pattern for pattern, count in figures.committed(name)[key].items() for _ in range(count))
 
 
-def _rows(name: str, patterns: list[str]) -> list[dict]:
+def _rows(name: str, patterns: Sequence[str]) -> list[dict]:
     (key,) = figures.TABLES[name]
     return [row for number, pattern in enumerate(patterns, 1) for row in _READ[key](f"prompt {number}", pattern)]
 

@@ -132,7 +132,7 @@ class _Run:
         for case in self._cases[item.name]:
             came, why = None, "stopped"
             try:
-                request = {"name": item.name, "case": case, "gradient": list(item.gradient)}
+                request = {"name": item.name, "case": None if item.own else case, "gradient": list(item.gradient)}
                 told = child.ask(self._limits.call_seconds, do="call", **request)
                 came, why = told.get("answer"), str(told.get("error", ""))[:500]
             except sandbox.Stopped as stopped:
@@ -157,7 +157,8 @@ class _Run:
     def _advice_on(self, item: Item, marks: list[CaseMark]) -> str:
         wrong = next((mark for mark in marks if mark.share < 1), None)
         if item.explain and wrong and wrong.came:
-            return item.explain(wrong.came.get("json"))[:_ADVICE]
+            told = (wrong.came.get("json"), *([wrong.case] if item.own else []))
+            return item.explain(*told)[:_ADVICE]
         return self._advice.get(item.name, "")
 
 

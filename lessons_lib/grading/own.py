@@ -14,7 +14,9 @@ import secrets
 from pathlib import Path
 
 from lessons_lib.errors import UserError
-from lessons_lib.grading.spec import JSON, Exercise
+from lessons_lib.grading.spec import JSON, Exercise, Item
+
+PRACTICE = "practice"  # the ticket that a notebook holds before its learner types her own
 
 
 def _digest(salt: bytes, *parts: str) -> bytes:
@@ -36,12 +38,26 @@ def numbers(ticket: str) -> random.Random:
     return random.Random(f"ticket {ticket.strip().lower()}")
 
 
-def cases_of(exercise: Exercise, salt: bytes, learner: str) -> dict[str, list[dict[str, JSON] | None]]:
-    """A learner's hidden cases of every item, by the item's name; [None] for a plain value."""
-    return {
-        item.name: item.cases(hidden(salt, learner, exercise.name, item.name)) if item.cases else [None]
-        for item in exercise.items
-    }
+def stream(ticket: str, part: str) -> random.Random:
+    """The same for one part of her data, so that the parts are drawn apart."""
+    return random.Random(f"ticket {ticket.strip().lower()} {part}")
+
+
+def cases_of(
+    exercise: Exercise, salt: bytes, learner: str, drawn_from: str | None = None
+) -> dict[str, list[dict[str, JSON] | None]]:
+    """A learner's hidden cases of every item, by the item's name; [None] for a plain value.
+
+    An item on the learner's own data has her ticket for its case, or `drawn_from` in its place.
+    """
+    mine = drawn_from or ticket(salt, learner, exercise.name)
+
+    def cases(item: Item) -> list[dict[str, JSON] | None]:
+        if item.own:
+            return [{"ticket": mine}]
+        return item.cases(hidden(salt, learner, exercise.name, item.name)) if item.cases else [None]
+
+    return {item.name: cases(item) for item in exercise.items}
 
 
 def read_salt(path: Path) -> bytes:

@@ -20,6 +20,7 @@ from lessons_lib.grading.spec import JSON
 from lessons_lib.grading.submissions import FLAGS, UNREADABLE, Learner, Submission
 
 _LONGEST = 400  # characters of one value shown
+_PARAGRAPH = 4000  # characters of a text that a person reads
 _CHECKS = Path(verdict.__file__).parent
 
 
@@ -66,6 +67,9 @@ def feedback(assignment: Assignment, learner: Learner, mark: Mark) -> str:
 
 
 def _item(item: ItemMark) -> Iterator[str]:
+    if not item.of:  # a person's to mark
+        yield f"<h2><code>{_text(item.name)}</code>: not marked by machine</h2><pre>{_text(item.advice)}</pre>"
+        return
     yield f"<h2><code>{_text(item.name)}</code>: {_number(item.points)} of {_number(item.of)}</h2>"
     right = sum(case.share == 1 for case in item.cases)
     if right == len(item.cases):
@@ -100,7 +104,7 @@ def _case(case: CaseMark) -> str:
 def class_report(batch: Batch) -> str:
     """How the class did, where it stumbled, and what a person should look at."""
     title = f"{batch.assignment.exercise.name}: the class"
-    sections = (_outcome, _distribution, _items, _misunderstandings, _statuses, _questions)
+    sections = (_outcome, _distribution, _items, _misunderstandings, _to_read, _statuses, _questions)
     return _page(title, [f"<h1>{_text(title)}</h1>", *(part for section in sections for part in section(batch))])
 
 
@@ -138,7 +142,7 @@ def _items(batch: Batch) -> Iterator[str]:
     graded = _graded(batch)
     rows = []
     for number, item in enumerate(batch.assignment.exercise.items):
-        shares = [mark.items[number].points / item.points for mark in graded]
+        shares = [mark.items[number].points / item.points for mark in graded if item.points]
         if shares:
             mean, full = sum(shares) / len(shares), sum(share == 1 for share in shares)
             rows.append((mean, item.name, f"{100 * mean:.0f} %", f"{full} of {len(shares)}"))
@@ -175,6 +179,20 @@ def _check_sources(lesson: int) -> str:
     """The texts of the modules that name mistakes: a cause that is not in them was made up by a learner's code."""
     paths = (_CHECKS / f"lesson{lesson:02d}.py", _CHECKS / "verdict.py")
     return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.exists())
+
+
+def _to_read(batch: Batch) -> Iterator[str]:
+    """What no machine marks, whole, with what the gate says of it."""
+    waiting = [item.name for item in batch.assignment.exercise.items if item.person]
+    if not waiting:
+        return
+    yield "<h2>For a person to read</h2><p>No machine has marked these, and none can. The points are yours to give.</p>"
+    for mark in _graded(batch):
+        for item in mark.items:
+            if item.name in waiting and (came := item.cases[0].came):
+                text = came.get("json")
+                body = f"<pre>{_text(str(text)[:_PARAGRAPH])}</pre>" if isinstance(text, str) else ""
+                yield f"<h3>{_text(mark.learner)}, <code>{item.name}</code></h3>{body}<pre>{_text(item.advice)}</pre>"
 
 
 def _statuses(batch: Batch) -> Iterator[str]:

@@ -29,6 +29,9 @@ class Item:
         gradient: arguments with respect to which the summed answer's gradient must be right too.
         judge: instead of a comparison with `expected`: (answer, case) -> share of the case's points in [0, 1].
         explain: what the feedback says about an answer that is not right, where the notebook has no check for it.
+        own: the value is judged on the learner's own data: the case is ``{"ticket": …}``, which judge and explain
+            get beside the answer, and the learner's code does not.
+        person: a person marks it. Then `points` is 0, the judge gives nothing, and `explain` says what goes to her.
     """
 
     name: str
@@ -38,7 +41,9 @@ class Item:
     tolerance: float = 1e-6
     gradient: tuple[str, ...] = ()
     judge: Callable[[JSON, dict[str, JSON]], float] | None = None
-    explain: Callable[[JSON], str] | None = None
+    explain: Callable[..., str] | None = None
+    own: bool = False
+    person: bool = False
 
 
 @dataclass(frozen=True)
