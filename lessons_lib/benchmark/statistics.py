@@ -142,7 +142,7 @@ def smallest_visible_effect(
     pairs: int = 1,
     power: float = 0.8,
     alpha: float = ALPHA,
-    simulations: int = 4000,
+    simulations: int = 2000,
     seed: int = 0,
 ) -> float:
     """The difference that a comparison finds with probability `power`, by simulation.
