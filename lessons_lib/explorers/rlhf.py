@@ -78,7 +78,8 @@ def two_roads() -> Explorer:
                 marks=[
                     Bars("reference", lambda name: REFERENCE[RESPONSES.index(name)], "neutral"),
                     Bars("DPO", lambda name, beta, pairs, flips: share(name, "dpo", beta, pairs, flips), "dpo"),
-                    Bars("policy gradient", lambda name, beta, pairs, flips: share(name, "rl", beta, pairs, flips), "ipo"),
+                    Bars("policy gradient",
+                         lambda name, beta, pairs, flips: share(name, "rl", beta, pairs, flips), "ipo"),
                 ],
             ),
         ],
