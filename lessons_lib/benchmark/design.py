@@ -190,19 +190,14 @@ class Point:
 
 
 def grid(arm: str, regime: str) -> list[Point]:
-    """The settings that are tried first: four, or for an arm without a strength on one pass five."""
-    table, rates = REGIMES[regime], ARMS[arm].learning_rates
-    if table.steps > STEPS:
-        rates = rates[:4]
-    factor = BASE_RATE_FACTOR if table.start == "base" else 1.0
-    settings = itertools.product(ARMS[arm].strengths, rates)
+    """The settings that are tried first: four, or for an arm without a strength five."""
+    factor = BASE_RATE_FACTOR if REGIMES[regime].start == "base" else 1.0
+    settings = itertools.product(ARMS[arm].strengths, ARMS[arm].learning_rates)
     return [Point(strength, float(f"{rate * factor:.4g}")) for strength, rate in settings]
 
 
 def beyond(arm: str, regime: str, best: Point) -> list[Point]:
-    """What is tried once more, on one pass, where the best of the grid stands at an edge: the next setting there."""
-    if REGIMES[regime].steps > STEPS:
-        return []
+    """What is tried once more where the best of the grid stands at an edge of it: the next setting on each edge."""
     table, rates = ARMS[arm], sorted({point.learning_rate for point in grid(arm, regime)})
     further = []
     if best.learning_rate in (rates[0], rates[-1]):

@@ -1,10 +1,9 @@
 """How each arm's hyper-parameters are chosen: for each regime by the same small search, on validation prompts.
 
-A search is run with a seed used for nothing else, and each setting is measured at the three allowed stops. On one
-pass an arm tries two strengths with two learning rates; the best of the four stands at an edge of this small grid on
-both sides, so the next strength and the next learning rate beyond it are tried too: six settings, 18 candidates (an
-arm without a strength tries five learning rates and the next one). Where data are repeated, and from the base model,
-it is the four.
+A search is run with a seed used for nothing else, and each setting is measured at the three allowed stops. An arm
+tries two strengths with two learning rates; the best of the four stands at an edge of this small grid on both sides,
+so the next strength and the next learning rate beyond it are tried too: six settings, 18 candidates. An arm without
+a strength tries five learning rates and, where the best is at an edge, the next one.
 """
 
 from __future__ import annotations
