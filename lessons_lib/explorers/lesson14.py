@@ -6,7 +6,6 @@ The figures are the committed ones, the answers those of `decide.recommend`. A f
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 from lessons_lib.data import figures
@@ -58,7 +57,7 @@ def facts(dataset: str, terms: str, end: str) -> Facts:
     if "acceptable" in found:
         known |= {"thumbs_up": found["acceptable"].value, "thumbs_blind": found["equal_votes"].value}
     brief = vars(briefs()[DATASETS[dataset]].constraints)
-    return replace(Facts(prompts=0, **known), **brief, **TERMS[terms])
+    return Facts(prompts=0, **known, **{**brief, **TERMS[terms]})
 
 
 @cache
