@@ -14,9 +14,9 @@ from lessons_lib.explorers.core import Axis, Bars, Explorer, Panel, Readout, Sli
 from lessons_lib.methods import METHODS
 
 DATASETS = {
-    "human comparisons (tulu1)": "tulu1_human_eval",
-    "rated passages (FeedbackQA)": "feedbackqa_cdc",
-    "a judge's verdicts (QLoRA)": "qlora_gpt4_vicuna",
+    "people (tulu1)": "tulu1_human_eval",
+    "FeedbackQA": "feedbackqa_cdc",
+    "GPT-4 (qlora)": "qlora_gpt4_vicuna",
 }
 AS_BRIEFED = "as its brief says"
 TERMS = {
@@ -122,7 +122,7 @@ def three_profiles() -> Explorer:
             "people, as briefed": {"dataset": next(iter(DATASETS)), "terms": AS_BRIEFED, "end": "estimate"},
             "the same at the low end": {"dataset": next(iter(DATASETS)), "terms": AS_BRIEFED, "end": "low end"},
             "the judge, with a reference": {
-                "dataset": "a judge's verdicts (QLoRA)", "terms": "a fine-tuned model, with a reference",
+                "dataset": "GPT-4 (qlora)", "terms": "a fine-tuned model, with a reference",
             },
         },
         panels=[
