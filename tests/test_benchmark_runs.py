@@ -283,7 +283,7 @@ def test_a_model_and_a_dataset_of_ones_own(tmp_path, capsys):
     assert main(["benchmark", *map(str, own + how), "--set", "epochs=4"]) == 0
     table = files.read("benchmark_own", tmp_path).set_index("arm")
     assert table.loc["untouched", "accuracy"] == 0.5 and table.loc[["dpo", "kto"], "accuracy"].min() > 0.9
-    assert table.loc["dpo", "learning_rate"] == 5e-3 and "accuracy, mean over seeds" in capsys.readouterr().out
+    assert set(table["learning_rate"]) <= {0.0, 1e-4, 5e-3} and "accuracy, mean over seeds" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------- what is recorded
