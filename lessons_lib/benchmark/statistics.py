@@ -54,13 +54,25 @@ def estimate(values: ArrayLike, checkpoints: Sequence) -> Estimate:
         checkpoints: (n,) the checkpoint of each.
     """
     values = np.asarray(values, dtype=float)
+    mean, error = _mean_and_error(values, checkpoints)
+    return Estimate(float(mean), float(error), len(values))
+
+
+def _mean_and_error(values: np.ndarray, checkpoints: Sequence) -> tuple[np.ndarray, np.ndarray]:
+    """What `estimate` answers with, for any number of experiments side by side: (…, n) to (…,) and (…,)."""
+    place = _places(checkpoints)
+    if not place.any():
+        place = np.arange(len(place))
+    groups = [values[..., place == number] for number in range(place.max() + 1)]
+    means = np.stack([group.mean(axis=-1) for group in groups], axis=-1)
+    within = np.stack([group.var(axis=-1) / group.shape[-1] for group in groups], axis=-1)
+    return means.mean(axis=-1), np.sqrt((means.var(axis=-1) + within.mean(axis=-1)) / len(groups))
+
+
+def _places(checkpoints: Sequence) -> np.ndarray:
+    """(n,) the number of each run's checkpoint, in the order of their first runs."""
     names = list(dict.fromkeys(checkpoints))
-    groups = [values[[name == wanted for name in checkpoints]] for wanted in names]
-    if len(groups) == 1:
-        groups = np.split(values, len(values))
-    means = np.array([group.mean() for group in groups])
-    within = np.array([group.var() / len(group) for group in groups])
-    return Estimate(float(means.mean()), math.sqrt((means.var() + within.mean()) / len(groups)), len(values))
+    return np.array([names.index(name) for name in checkpoints])
 
 
 class Comparison(NamedTuple):
@@ -142,7 +154,7 @@ def smallest_visible_effect(
     pairs: int = 1,
     power: float = 0.8,
     alpha: float = ALPHA,
-    simulations: int = 2000,
+    simulations: int = 4000,
     seed: int = 0,
 ) -> float:
     """The difference that a comparison finds with probability `power`, by simulation.
@@ -155,16 +167,12 @@ def smallest_visible_effect(
         simulations, seed: of normal differences around 0. A shift moves the mean and not the error, so each
             simulated experiment says how large a shift it would have found.
     """
-    rng = np.random.default_rng(seed)
-    names = list(dict.fromkeys(checkpoints))
-    place = np.array([names.index(name) for name in checkpoints])
+    rng, place = np.random.default_rng(seed), _places(checkpoints)
+    by_checkpoint = between * rng.standard_normal((simulations, place.max() + 1))
+    values = by_checkpoint[:, place] + within * rng.standard_normal((simulations, len(place)))
+    mean, error = _mean_and_error(values, checkpoints)
     quantile = t_quantile(len(place) - 1, confidence=1 - alpha / pairs)
-    needed = []
-    for _ in range(simulations):
-        values = between * rng.standard_normal(len(names))[place] + within * rng.standard_normal(len(place))
-        found = estimate(values, checkpoints)
-        needed.append(quantile * found.error - found.mean)
-    return float(np.quantile(needed, power))
+    return float(np.quantile(quantile * error - mean, power))
 
 
 def length_controlled(wins: ArrayLike, extra_tokens: ArrayLike) -> float:
