@@ -44,6 +44,10 @@ def test_the_first_sentence_counts_the_verdicts(outputs):
     assert f"Of {len(verdicts)} regimes, {winners} have a winner" in outputs[0]
 
 
+def test_most_regimes_end_in_a_tie():
+    assert benchmark.verdicts(benchmark.results())["winner"].isna().mean() > 0.5
+
+
 def test_a_tie_is_shown_as_a_tie(outputs):
     for row in benchmark.verdicts(benchmark.results()).itertuples():
         line = next(
