@@ -283,6 +283,12 @@ def test_the_fingerprint_changes_with_the_file_and_with_what_is_odd(tmp_path):
 # ---------------------------------------------------------------- the wall's arguments
 
 
+def test_the_empty_tmp_comes_before_what_may_lie_below_it():
+    """A clone in /tmp would otherwise be hidden from its own child."""
+    inner = sandbox._inner_wall(Limits(), ())
+    assert inner.index("--tmpfs") < inner.index("--ro-bind")
+
+
 def test_the_arguments_hold_what_protects():
     arguments = sandbox.command(Limits())
     inner = arguments[arguments.index("--unshare-all") :]

@@ -73,10 +73,10 @@ def _inner_wall(limits: Limits, files: Iterable[Path]) -> list[str]:
         *["bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--uid", str(NOBODY), "--gid", str(NOBODY)],
         *["--hostname", "sandbox", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"],
         *_environment(),
+        *["--size", str(limits.file_mb * _MIB), "--tmpfs", "/tmp"],  # before the files, which may lie below /tmp
         *_files(),
         *["--ro-bind-try", "/proc/cpuinfo", "/proc/cpuinfo"],  # torch picks its kernels by it; no other /proc
-        *["--size", str(limits.file_mb * _MIB), "--tmpfs", "/tmp", *beside],
-        *["--remount-ro", "/", "--chdir", "/tmp", "--"],
+        *[*beside, "--remount-ro", "/", "--chdir", "/tmp", "--"],
     ]
 
 
@@ -84,8 +84,9 @@ def _outer_wall(files: Iterable[Path]) -> list[str]:
     """For root: the same files, readable whoever owns the folders above them, then an unprivileged user."""
     beside = [part for path in files for part in ("--ro-bind", str(path), str(path))]
     return [
-        *["bwrap", "--die-with-parent", *_files(), *_folders(path.parent for path in files), *beside],
-        *["--bind", "/proc", "/proc", "--perms", "1777", "--dir", "/tmp", "--"],  # the inner bwrap needs both
+        # the inner bubblewrap needs both folders; /tmp comes first, as this library may lie below it
+        *["bwrap", "--die-with-parent", "--perms", "1777", "--dir", "/tmp", "--bind", "/proc", "/proc"],
+        *[*_files(), *_folders(path.parent for path in files), *beside, "--"],
         *["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all", "--"],
     ]
 
