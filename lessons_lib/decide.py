@@ -128,7 +128,7 @@ class Facts:
                 facts |= {f"{name}_low": profile[name].low, f"{name}_high": profile[name].high}
         for name in ("repeats", "cycles"):  # counts there, shares here
             if (figure := profile.figures.get(name)) and figure.value is not None:
-                facts[name] = figure.value / max(1, figure.n)
+                facts[name] = figure.value / (figure.n or 1)
         flips, unpaired = profile["flip_rate"], profile.form == "unpaired"
         facts |= {"flip_low": flips.low, "flip_high": flips.high, "why_flip_unknown": flips.reason}
         facts["shape"] = "unpaired" if unpaired else "paired"

@@ -103,4 +103,5 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     assert main(["lab", "build", "--out", str(tmp_path / "out")]) == 0
     assert "CARD.md" in capsys.readouterr().out and (tmp_path / "out" / "CARD.md").is_file()
     assert main(["lab", "record", "nothing"]) == 2
-    assert "expected one of near_deterministic" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "study: expected one of" in told and "near_deterministic" in told
