@@ -150,6 +150,7 @@ def lesson(running, address, width=1300, scheme="light", **options):
         page.goto(LESSON)
         page.locator("#ipo-stops").scroll_into_view_if_needed()
         page.locator("#ipo-stops[data-ready=true]").wait_for()
+        _panel(page).locator(".lx-curve").nth(1).wait_for(state="attached")
         yield page
 
 

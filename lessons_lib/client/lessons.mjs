@@ -236,7 +236,10 @@ class PanelView {
     this.labels.replaceChildren();
     this.spec.marks.forEach((mark, m) => {
       const rows = this.rows[m], shape = this.shapes[m];
+      const known = rows.every((row) => row.some(Number.isFinite)); // recorded data may have nothing here
+      if (mark.kind !== "Bars") shape.style.display = known ? "" : "none";
       if (mark.kind === "Bars") this.drawBars(mark, bars, shape, rows[0], stack);
+      else if (!known) shape.removeAttribute("d");
       else if (mark.kind === "Curve" && shape.classList.contains("lx-dots")) shape.setAttribute("d", this.dots(mark, rows[0]));
       else if (mark.kind === "Curve") shape.setAttribute("d", this.path(rows[0]));
       else if (mark.kind === "Band" && this.spec.x.bars) shape.setAttribute("d", this.whiskers(...rows));
