@@ -40,7 +40,7 @@ test: setup-dev  ## run the whole suite, notebooks included
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 	$(BIN)/python -m pytest notebooks --nbval-lax --nbval-current-env -n 2 --dist loadfile -p tests.notebook_times
 
-test-fast: setup-dev  ## the quick part of the suite, about 2 minutes
+test-fast: setup-dev  ## the quick part of the suite, about 8 minutes
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile -m "not slow and not browser"
 
 lint: setup-dev  ## check style and imports
