@@ -14,6 +14,7 @@ from __future__ import annotations
 import gc
 import itertools
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -256,11 +257,31 @@ def recorder(device: str):
         yield recorded
         recorded.peak_bytes, recorded.source = torch.cuda.max_memory_allocated(), "torch.cuda.max_memory_allocated"
         return
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+    profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True)
+    with _silent():
+        profile.start()
+    try:
         yield recorded
+    finally:
+        with _silent():
+            profile.stop()
     events = [(event.start_time_ns, event.extra_fields.alloc_size) for event in _allocations(profile)]
     recorded.peak_bytes = max(itertools.accumulate(size for _, size in sorted(events)))
     recorded.source = "running sum of the CPU allocator's blocks (torch.profiler)"
+
+
+@contextmanager
+def _silent():
+    """What is written to the process's stderr meanwhile is dropped: the profiler's C++ reports each start and stop."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _allocations(profile):

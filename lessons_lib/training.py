@@ -16,26 +16,28 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from tqdm.auto import tqdm
 
+from lessons_lib._surroundings import one_thread
 from lessons_lib.collation import Batch, TokenRows, plan_batches, tokenize_rows
 from lessons_lib.data.preferences import check
 from lessons_lib.errors import UserError
 from lessons_lib.losses import kto_reference_point
 from lessons_lib.resume import Checkpoints
 from lessons_lib.scoring import fingerprint, response_logps, rows_fingerprint, score_rows
+from lessons_lib.sharding import is_sharded, make_accelerator
 from lessons_lib.train_config import STANDARD_RUN, Objective, TrainConfig, objective_for
 
 if TYPE_CHECKING:
     import pandas as pd
+    from accelerate import Accelerator
 
 SMALL_MODEL = 2_000_000  # parameters; below it, the threads of one process wait for each other longer than they work
 
@@ -92,13 +94,18 @@ def train(
             not finite, before it reaches the weights.
     """
     objective = objective_for(method, config)
-    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    accelerator = make_accelerator()
     progress = progress and accelerator.is_main_process
-    model = _trainable(model, config).to(accelerator.device).eval()
-    rows = _tokenized(data, objective, model, tokenizer, config)
+    model = _trainable(model, config).eval()
+    if not is_sharded(accelerator):  # which takes the weights to their devices slice by slice
+        model.to(accelerator.device)
+    rows = _tokenized(data, objective, model, tokenizer, config).to(accelerator.device)
     batches = _planned(rows, objective, config, accelerator.num_processes)
 
     with _one_thread_if_small(model):
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, betas=config.betas, weight_decay=config.weight_decay, fused=True)
+        policy, optimizer = accelerator.prepare(model, optimizer)
         identity = _identity(method, config, model, reference, rows)
         mismatched = _mismatched(rows, batches) if "kl" in objective.inputs else None
         if objective.needs_reference:
@@ -107,9 +114,6 @@ def train(
             )
             rows, mismatched = score(rows), mismatched and score(mismatched)
 
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, betas=config.betas, weight_decay=config.weight_decay, fused=True)
-        policy, optimizer = accelerator.prepare(model, optimizer)
         run = Run(policy, rows, mismatched, objective, config, accelerator)
         checkpoints = Checkpoints(config.checkpoint_dir, identity, accelerator)
         history = checkpoints.load()
@@ -257,7 +261,7 @@ def _tokenized(data: Iterable[Mapping], objective: Objective, model, tokenizer, 
         max_length=config.max_length or context,
         truncation=config.truncation,
         append_eos=config.append_eos,
-    ).to(next(model.parameters()).device)
+    )
 
 
 def _imitated(rows: Iterable[Mapping]) -> Iterator[dict]:
@@ -300,8 +304,10 @@ def _with_reference(
 ) -> TokenRows:
     """The rows with the reference's log-probs; the model goes back to where it was, so that it can be let go."""
     home, training = next(model.parameters()).device, model.training
+    if home != accelerator.device:
+        model.to(accelerator.device)
     logps = score_rows(
-        model.to(accelerator.device).eval(),
+        model.eval(),
         rows,
         rows_per_pass=4 * (config.rows_per_pass or config.batch_size),  # without gradients they need no more memory
         bf16=config.bf16,
@@ -309,7 +315,9 @@ def _with_reference(
         cache_dir=config.reference_cache,
         progress=progress,
     )
-    model.to(home).train(training)
+    if home != accelerator.device:
+        model.to(home)
+    model.train(training)
     for column, values in logps.items():
         if not values.isfinite().all():
             row = int((~values.isfinite()).nonzero()[0])
@@ -382,24 +390,11 @@ def _not_finite(what: str, batch: Batch, config: TrainConfig, rows: list[int]) -
     )
 
 
-@contextmanager
 def _one_thread_if_small(model):
-    """On a CPU, run a small model on one thread and flush denormal numbers to zero; restore both afterwards.
-
-    Threads that share a small matrix spend their time waiting for each other: on two busy cores a factor of ten.
-    """
+    """On a CPU, a small model runs on one thread: see `one_thread`."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    if next(model.parameters()).device.type != "cpu" or parameters > SMALL_MODEL:
-        yield
-        return
-    threads, flushed = torch.get_num_threads(), torch.tensor(1e-310, dtype=torch.float64).mul(1.0).item() == 0.0
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(flushed)
+    small = next(model.parameters()).device.type == "cpu" and parameters <= SMALL_MODEL
+    return one_thread() if small else nullcontext()
 
 
 def _identity(method: str, config: TrainConfig, model, reference, rows: TokenRows) -> dict:

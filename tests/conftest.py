@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,16 @@ ROOT = Path(__file__).resolve().parents[1]
 def root() -> Path:
     """The repository's root folder."""
     return ROOT
+
+
+@pytest.fixture(autouse=True)
+def denormals_left_alone():
+    """No test leaves PyTorch flushing denormal numbers to zero: the tests after it would compute other numbers."""
+    yield
+    if torch := sys.modules.get("torch"):
+        flushes = torch.tensor(1e-310, dtype=torch.float64).mul(1.0).item() == 0.0
+        torch.set_flush_denormal(False)
+        assert not flushes, "this test leaves denormal numbers flushed; run the code under `one_thread`"
 
 
 @pytest.fixture(scope="session")

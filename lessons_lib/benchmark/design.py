@@ -209,9 +209,10 @@ def beyond(arm: str, regime: str, best: Point) -> list[Point]:
     return further
 
 
-def tuning_seed(regime: str) -> int:
-    """The seed of a regime's search; the regimes take the checkpoints in turn."""
-    return FIRST_TUNING_SEED + list(REGIMES).index(regime)
+def tuning_seeds(regime: str) -> range:
+    """The seeds of a regime's search, one a checkpoint; the regimes begin with the checkpoints in turn."""
+    first = FIRST_TUNING_SEED + list(REGIMES).index(regime)
+    return range(first, first + 3)
 
 
 def cells(regimes: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:

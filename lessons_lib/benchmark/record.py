@@ -14,7 +14,7 @@ import joblib
 import pandas as pd
 from tqdm.auto import tqdm
 
-from lessons_lib.benchmark import files, scaling, tuning
+from lessons_lib.benchmark import design, files, scaling, tuning
 from lessons_lib.benchmark.design import ARMS, CORE, REGIMES, TRAINED, cells
 from lessons_lib.errors import UserError
 from lessons_lib.lab.checkpoints import SFT_NAMES
@@ -30,10 +30,13 @@ def tune(
     dask: str = "",
     progress: bool = True,
 ) -> Path:
-    """Each arm's search in every regime that it is run in; the file's path."""
+    """Both rounds of each arm's search in every regime that it is run in; the file's path."""
+    how = {"command": "benchmark --part tuning", "jobs": jobs, "dask": dask, "progress": progress}
     wanted = cells(regimes, [arm for arm in arms if arm in TRAINED])
-    return in_order(folder, tuning.NAME, tuning.search, ("regime", "arm"), wanted, "benchmark --part tuning",
-                    jobs=jobs, dask=dask, progress=progress)  # fmt: skip
+    first = in_order(folder, tuning.NAME, tuning.search, ("regime", "arm"), wanted, **how)
+    again = [(regime, arm, seed) for regime, arm in wanted for seed in design.tuning_seeds(regime)[1:]]
+    work = tuning.SecondRound(pd.read_parquet(first))
+    return in_order(folder, tuning.NAME, work, ("regime", "arm", "seed"), again, **how)
 
 
 def matrix(

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
-import torch
-
+from lessons_lib._surroundings import one_thread
 from lessons_lib.benchmark import loop, pools
 from lessons_lib.benchmark.design import ARMS, BATCH, REGIMES, STOPS, WARMUP, Point, Regime
 from lessons_lib.benchmark.statistics import length_controlled
@@ -20,6 +20,7 @@ from lessons_lib.collation import Batch, TokenRows
 from lessons_lib.data.preferences import ratings_to_pairs
 from lessons_lib.lab import annotators, checkpoints, world
 from lessons_lib.lab.evaluation import Evaluator
+from lessons_lib.memory_probe import recorder
 from lessons_lib.train_config import TrainConfig
 
 TEST_SAMPLES = 256
@@ -43,17 +44,38 @@ def train(regime: str, arm: str, point: Point, seed: int, *, at: Callable[[int, 
     Args:
         at: called with the step and the model after each step.
     """
+    _, batches, _ = _data(regime, seed, ARMS[arm].method)
+    return _fit(regime, arm, point, seed, batches, round(point.stop * len(batches)), at)
+
+
+def peak_mb(regime: str, arm: str, point: Point, seed: int) -> float:
+    """Peak of PyTorch's CPU allocator in MB (1e6 bytes), model and optimizer included, over two steps.
+
+    They are on the run's widest batch. From the second step on the optimizer's states exist. Log-probs under the reference are there before, save those
+    of KTO's mismatched pairs, which need the reference in memory.
+    """
+    rows, batches, _ = _data(regime, seed, ARMS[arm].method)
+    lengths = rows.row_lengths()
+    widest = max(batches, key=lambda batch: max(lengths[row] for row in batch.rows))
+    twice = [replace(widest, step=step, start=(step - 1) * len(widest.rows)) for step in (1, 2)]
+    with recorder("cpu") as recorded:
+        _fit(regime, arm, point, seed, twice, stop=2)
+    return round(recorded.peak_bytes / 1e6, 2)
+
+
+def _fit(regime: str, arm: str, point: Point, seed: int, batches: list[Batch], stop: int, at=lambda *_: None):
+    """A model made by `stop` steps on the batches."""
     table, facts = REGIMES[regime], ARMS[arm]
     checkpoint = checkpoint_of(seed)
     start = checkpoint if table.start == "sft" else "base"
     model, _ = checkpoints.load(start)
-    rows, batches, weights = _data(regime, seed, facts.method)
+    rows, _, weights = _data(regime, seed, facts.method)
     config = TrainConfig(
         hyperparameters={**point.strength, **(weights if facts.method == "kto" else {})},
         average=facts.average,
         nll_weight=facts.nll_weight,
         batch_size=BATCH,
-        max_steps=table.steps,
+        max_steps=len(batches),
         learning_rate=point.learning_rate,
         warmup_steps=WARMUP,
         seed=seed,
@@ -64,23 +86,23 @@ def train(regime: str, arm: str, point: Point, seed: int, *, at: Callable[[int, 
         batches,
         facts.method,
         config,
-        stop=round(point.stop * table.steps),
+        stop=stop,
         reference=checkpoints.load(start)[0],
         at=lambda step: at(step, model),
     )
     return model
 
 
+@one_thread()
 def run(regime: str, arm: str, point: Point | None, seed: int) -> dict:
     """Train and measure on test prompts; a row of the benchmark's table. The untouched model takes no point."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    checkpoint, seconds = checkpoint_of(seed), 0.0
+    checkpoint, seconds, peak = checkpoint_of(seed), 0.0, 0.0
     if ARMS[arm].method:
         _data(regime, seed, ARMS[arm].method)  # drawn before the clock starts: all arms share it
         start = time.process_time()
         model = train(regime, arm, point, seed)
         seconds = time.process_time() - start
+        peak = peak_mb(regime, arm, point, seed)
         replies, measures = measure(_evaluator(checkpoint, seed), model)
     else:
         replies, measures = _untouched(checkpoint, seed)
@@ -94,6 +116,7 @@ def run(regime: str, arm: str, point: Point | None, seed: int) -> dict:
         **measures,
         "annotator_win_rate": annotator_win_rate(REGIMES[regime], _evaluator(checkpoint, seed), replies),
         "cpu_seconds": seconds,
+        "peak_mb": peak,
     }
 
 
@@ -115,10 +138,9 @@ def annotator_win_rate(regime: Regime, evaluator: Evaluator, replies: list[list[
     return float(pools.preference(gap).mean())
 
 
+@one_thread()
 def validation_gold(regime: str, arm: str, point: Point, seed: int) -> dict[float, float]:
     """Gold reward on validation prompts after each of `STOPS`, of one run; `BROKEN` once it has broken down."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     steps = {round(stop * REGIMES[regime].steps): stop for stop in STOPS}
     evaluator, found = _validation(checkpoint_of(seed), seed), dict.fromkeys(STOPS, BROKEN)
 

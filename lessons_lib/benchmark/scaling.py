@@ -13,8 +13,8 @@ import time
 from functools import lru_cache
 
 import numpy as np
-import torch
 
+from lessons_lib._surroundings import one_thread
 from lessons_lib.benchmark import loop, pools
 from lessons_lib.lab import checkpoints
 from lessons_lib.lab.evaluation import Evaluator
@@ -23,7 +23,7 @@ from lessons_lib.train_config import TrainConfig
 PAIRS = 100_000
 BATCH = 32
 POINTS = tuple(int(step) for step in np.unique(np.geomspace(10, PAIRS // BATCH, 13).round()))  # 320 to 100,000 pairs
-HORIZONS = {3.2e-4: 9_120, 6e-5: 38_400, 2e-5: PAIRS}  # learning rate to the pairs that it is followed for
+HORIZONS = {3.2e-4: 9_120, 6e-5: 38_400, 1e-5: PAIRS}  # learning rate to the pairs that it is followed for
 ARMS = {
     "dpo": ("dpo", {"hyperparameters": {"beta": 0.1}}),
     "ipo": ("ipo", {"hyperparameters": {"tau": 0.1}}),
@@ -38,10 +38,9 @@ def cells(seeds=range(3)) -> list[tuple[int, str, float]]:
     return [(seed, arm, rate) for seed in seeds for rate in HORIZONS for arm in ARMS]
 
 
+@one_thread()
 def run(seed: int, arm: str, learning_rate: float) -> list[dict]:
     """One run; a row for each of `POINTS`, and one for the model before the first step."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     name = checkpoints.SFT_NAMES[seed % len(checkpoints.SFT_NAMES)]
     model, _ = checkpoints.load(name)
     rows, batches = _stream(name, seed)

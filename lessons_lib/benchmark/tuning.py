@@ -1,14 +1,17 @@
 """How each arm's hyper-parameters are chosen: for each regime by the same small search, on validation prompts.
 
-A search is run with a seed used for nothing else, and each setting is measured at the three allowed stops. An arm
-tries two strengths with two learning rates; the best of the four stands at an edge of this small grid on both sides,
-so the next strength and the next learning rate beyond it are tried too: six settings, 18 candidates. An arm without
-a strength tries five learning rates and, where the best is at an edge, the next one.
+The search has two rounds, with seeds used for nothing else, and each run is measured at the three allowed stops. In
+the first round an arm tries two strengths with two learning rates; the best of the four stands at an edge of this
+small grid on both sides, so the next strength and the next learning rate beyond it are tried too: six settings, 18
+candidates. An arm without a strength tries five learning rates and, where the best is at an edge, the next one. In
+the second round the three best settings are run again with two more seeds, which stand for the other two
+checkpoints. The candidate with the best mean over the three seeds is chosen.
 """
 
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pandas as pd
 
@@ -17,21 +20,40 @@ from lessons_lib.benchmark.design import Point
 from lessons_lib.errors import UserError
 
 NAME = "benchmark_tuning"
+FINALISTS = 3
+SETTING, CANDIDATE = ["strength", "learning_rate"], ["strength", "learning_rate", "stop"]
 
 
 def search(regime: str, arm: str) -> list[dict]:
-    """All runs of one arm's search: a row for each setting and stop."""
-    points = design.grid(arm, regime)
-    rows = [row for point in points for row in _measured(regime, arm, point)]
+    """The first round of one arm's search: a row for each setting and stop."""
+    measured = partial(_measured, regime, arm, design.tuning_seeds(regime)[0])
+    rows = [row for point in design.grid(arm, regime) for row in measured(point)]
     best = max(rows, key=lambda row: row["gold"])
     further = design.beyond(arm, regime, Point(json.loads(best["strength"]), best["learning_rate"]))
-    return rows + [row for point in further for row in _measured(regime, arm, point)]
+    return rows + [row for point in further for row in measured(point)]
 
 
-def _measured(regime: str, arm: str, point: Point) -> list[dict]:
+class SecondRound:
+    """Runs the finalists again; an object, so that it travels to other processes with the first round's rows."""
+
+    def __init__(self, searched: pd.DataFrame):
+        self.searched = searched
+
+    def __call__(self, regime: str, arm: str, seed: int) -> list[dict]:
+        rows = self.searched[(self.searched["regime"] == regime) & (self.searched["arm"] == arm)]
+        return [row for point in finalists(rows) for row in _measured(regime, arm, seed, point)]
+
+
+def finalists(rows: pd.DataFrame) -> list[Point]:
+    """The settings of one arm in one regime that were best at their best stop in the first round."""
+    first = rows[rows["seed"] == design.tuning_seeds(rows["regime"].iloc[0])[0]]
+    best = first.groupby(SETTING)["gold"].max().nlargest(FINALISTS)
+    return [Point(json.loads(strength), learning_rate) for strength, learning_rate in best.index]
+
+
+def _measured(regime: str, arm: str, seed: int, point: Point) -> list[dict]:
     from lessons_lib.benchmark.runs import validation_gold
 
-    seed = design.tuning_seed(regime)
     setting = {"regime": regime, "arm": arm, "seed": seed, **written(point)}
     golds = validation_gold(regime, arm, point, seed)
     return [{**setting, "stop": stop, "gold": gold} for stop, gold in golds.items()]
@@ -42,25 +64,30 @@ def written(point: Point) -> dict:
     return {"strength": json.dumps(dict(point.strength)), "learning_rate": point.learning_rate, "stop": point.stop}
 
 
+def candidates(rows: pd.DataFrame) -> pd.DataFrame:
+    """All that one arm tried in one regime: strength, learning_rate, stop, mean gold, seeds; the best choice first."""
+    found = rows.groupby(CANDIDATE)["gold"].agg(gold="mean", seeds="size").reset_index()
+    return found.sort_values(["seeds", "gold"], ascending=False, ignore_index=True)
+
+
 def choose(searched: pd.DataFrame) -> pd.DataFrame:
     """The chosen setting for each regime and arm, with its gold reward and where it stands in what was tried.
 
     Args:
-        searched: the rows of `search` for any number of regimes and arms.
+        searched: the rows of both rounds for any number of regimes and arms.
 
     Returns:
-        A row for each regime and arm: strength, learning_rate, stop, gold, `rate_edge` ("lowest", "highest" or "")
-        and `strength_edge` likewise, both among all that was tried.
+        A row for each regime and arm: strength, learning_rate, stop, gold (mean over the seeds), `rate_edge`
+        ("lowest", "highest" or "") and `strength_edge` likewise, both among all that was tried.
     """
     chosen = []
     for (regime, arm), rows in searched.groupby(["regime", "arm"], sort=False):
-        best = rows.loc[rows["gold"].idxmax()]
-        found = {name: best[name] for name in ("strength", "learning_rate", "stop", "gold")}
+        best = candidates(rows).iloc[0]
         edges = {
             "rate_edge": _edge(best["learning_rate"], rows["learning_rate"]),
             "strength_edge": _edge(_key(best["strength"]), rows["strength"].map(_key)),
         }
-        chosen.append({"regime": regime, "arm": arm, **found, **edges})
+        chosen.append({"regime": regime, "arm": arm, **best[[*CANDIDATE, "gold"]], **edges})
     return pd.DataFrame(chosen)
 
 

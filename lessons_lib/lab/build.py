@@ -19,6 +19,7 @@ import torch
 from tqdm.auto import tqdm
 
 from lessons_lib import models
+from lessons_lib._surroundings import one_thread
 from lessons_lib.lab import checkpoints, world
 from lessons_lib.lab.evaluation import Evaluator
 from lessons_lib.logps import response_token_logps
@@ -63,6 +64,7 @@ RECIPES = {
 }
 
 
+@one_thread()
 def build(root: Path, recipe: Recipe, *, fresh: bool = False, device: str = "cpu", progress: bool = True) -> None:
     """Make base, sft-0 to sft-2, their pools and CARD.md under `root`.
 
@@ -76,7 +78,6 @@ def build(root: Path, recipe: Recipe, *, fresh: bool = False, device: str = "cpu
     """
     if fresh:
         shutil.rmtree(root, ignore_errors=True)
-    torch.set_flush_denormal(True)
     root.mkdir(parents=True, exist_ok=True)
     _stage(root / "base", recipe, lambda path: _make_base(path, recipe, device, progress))
     for seed, name in enumerate(checkpoints.SFT_NAMES):
