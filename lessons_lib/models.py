@@ -100,10 +100,18 @@ def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:
         ) from error
 
 
-def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
-    """Write both to `folder`, from where `load`, or transformers' own ``from_pretrained``, reads them."""
+def save(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Write both to `folder`, from where `load`, or transformers' own ``from_pretrained``, reads them.
+
+    `weights` stand in for the model's own where those are divided among processes (`sharding.whole_weights`).
+    """
     with _no_progress_bars():
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
 
 

@@ -8,9 +8,11 @@ and remembers the answer by content: the same rows under the same weights are no
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
@@ -19,6 +21,7 @@ from lessons_lib.collation import TokenRows
 from lessons_lib.logps import sequence_logps
 from lessons_lib.models import pack
 from lessons_lib.packing import can_pack, packed_logps
+from lessons_lib.sharding import whole
 
 _memory: dict[str, dict[str, torch.Tensor]] = {}
 
@@ -73,7 +76,8 @@ def score_rows(
     Returns:
         Column name to (rows,).
     """
-    setting = (fingerprint(model), rows_fingerprint(rows), rows_per_pass, accelerator.device.type, bf16)
+    precision = (bf16, accelerator.mixed_precision)
+    setting = (fingerprint(model), rows_fingerprint(rows), rows_per_pass, accelerator.device.type, precision)
     key = hashlib.blake2b(repr(setting).encode(), digest_size=16).hexdigest()
     file = Path(cache_dir, f"{key}.safetensors") if cache_dir else None
     if key not in _memory:
@@ -91,15 +95,18 @@ def score_rows(
 
 @torch.no_grad()
 def _score(model, rows, rows_per_pass, accelerator, bf16, progress) -> dict[str, torch.Tensor]:
-    lengths = rows.row_lengths()
-    by_length = sorted(range(len(rows)), key=lengths.__getitem__)
-    passes = [by_length[i : i + rows_per_pass] for i in range(0, len(rows), rows_per_pass)]
-    passes = passes[accelerator.process_index :: accelerator.num_processes]
+    by_length = np.argsort(rows.row_lengths(), kind="stable")
+    passes, processes = math.ceil(len(rows) / rows_per_pass), accelerator.num_processes
+    # Every process takes as many turns, since a sharded model needs all of them; the last may repeat a pass.
+    turns = range(accelerator.process_index, math.ceil(passes / processes) * processes, processes)
     dtype = torch.promote_types(next(model.parameters()).dtype, torch.float32)
     scores = torch.zeros(len(rows.responses), len(rows), dtype=dtype, device=accelerator.device)
-    for indices in tqdm(passes, "reference", unit="pass", disable=not progress):
+    for turn in tqdm(turns, "reference", unit="pass", disable=not progress):
+        start = turn % passes * rows_per_pass
+        indices = by_length[start : start + rows_per_pass].tolist()
         logps = response_logps(model, rows.select(indices), bf16=bf16)
-        scores[:, indices] = torch.stack(list(logps.values())).to(dtype)
+        if turn < passes:
+            scores[:, indices] = torch.stack(list(logps.values())).to(dtype)
     scores = accelerator.reduce(scores, "sum")  # each row was scored by one process and is 0 in the others
     return {column: row.clone() for column, row in zip(rows.responses, scores.cpu(), strict=True)}
 
@@ -110,7 +117,7 @@ def fingerprint(model) -> str:
     digest.update(model.config.to_json_string().encode())
     for name, parameter in model.named_parameters():
         digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
-        digest.update(parameter.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        digest.update(whole(parameter.detach()).cpu().contiguous().view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
 
 

@@ -23,7 +23,15 @@ LAYERS = {
     2: ["training", "own_model", "memory", "memory_probe", "plots", "data.profile", "lab.*"],
     1: [
         *["methods", "metrics", "models", "bandit", "rlhf"],
-        *["architecture", "collation", "resume", "scoring", "packing", "train_config"],  # parts of memory and training
+        *[
+            "architecture",
+            "collation",
+            "resume",
+            "scoring",
+            "packing",
+            "sharding",
+            "train_config",
+        ],  # parts of memory and training
         *["data", "data.preferences", "data.readers", "data.hub_schemas", "data.judgements", "data.real"],
         *["data.real_rows", "data.figures", "data.twins", "data.rated_log", "data.samples"],
     ],

@@ -43,10 +43,9 @@ def add_arguments(parser) -> None:
 def run(arguments) -> None:
     config = settings(arguments.set, arguments.method)  # before the slow imports and downloads
 
-    from accelerate import PartialState
-
     from lessons_lib.data.readers import read
     from lessons_lib.models import load, save
+    from lessons_lib.sharding import is_sharded, make_accelerator, whole_weights
     from lessons_lib.training import train
 
     model, tokenizer = load(arguments.model)
@@ -59,11 +58,14 @@ def run(arguments) -> None:
         reference=load(arguments.reference)[0] if arguments.reference else None,
         progress=not arguments.quiet,
     )
-    if PartialState().is_main_process:
-        save(result.model, tokenizer, arguments.output)
+    accelerator = make_accelerator()
+    weights = whole_weights(result.model, accelerator)  # which all processes gather together
+    if accelerator.is_main_process:
+        save(result.model, tokenizer, arguments.output, weights)
         result.history.to_csv(arguments.output / "history.csv", index=False)
         print(result.history.iloc[[0, -1]].set_index("step").T.to_string(float_format=lambda value: f"{value:.4g}"))
         print(f"rows shortened to fit: {result.truncated}")
+        print(f"processes: {accelerator.num_processes}{', the model sharded' if is_sharded(accelerator) else ''}")
         print(f"model, tokenizer and history.csv are in {arguments.output}")
 
 
