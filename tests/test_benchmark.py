@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lessons_lib import benchmark
-from lessons_lib.benchmark import design, statistics, tuning
+from lessons_lib.benchmark import design, sizes, statistics, tuning
 from lessons_lib.errors import UserError
 from lessons_lib.metrics import mean_interval, t_quantile
 
@@ -172,7 +172,15 @@ def test_the_five_and_sft_run_everywhere():
 
 def test_the_choice_is_the_best_stop_of_the_best_setting_and_says_where_it_stands():
     rows = [
-        {"regime": "r", "arm": "a", "strength": '{"beta": 0.1}', "learning_rate": rate, "stop": stop, "gold": gold}
+        {
+            "regime": "clean",
+            "arm": "a",
+            "seed": 100,
+            "strength": '{"beta": 0.1}',
+            "learning_rate": rate,
+            "stop": stop,
+            "gold": gold,
+        }
         for rate, stop, gold in [(1.0, 0.5, 0.1), (1.0, 1.0, 0.9), (2.0, 0.5, 0.8), (2.0, 1.0, 0.2), (0.5, 1.0, 0.0)]
     ]
     (choice,) = tuning.choose(pd.DataFrame(rows)).to_dict("records")
@@ -180,6 +188,32 @@ def test_the_choice_is_the_best_stop_of_the_best_setting_and_says_where_it_stand
     assert choice["rate_edge"] == "" and choice["strength_edge"] == ""
     (choice,) = tuning.choose(pd.DataFrame(rows[2:])).to_dict("records")
     assert choice["rate_edge"] == "highest"
+
+
+def searched(seed: int, golds: dict[float, float], regime="clean", arm="dpo") -> list[dict]:
+    """One run a learning rate, measured at one stop."""
+    setting = {"regime": regime, "arm": arm, "seed": seed, "strength": '{"beta": 0.3}', "stop": 1.0}
+    return [{**setting, "learning_rate": rate, "gold": gold} for rate, gold in golds.items()]
+
+
+def test_the_three_best_of_the_first_round_are_run_again():
+    first, second, _ = design.tuning_seeds("clean")
+    rows = searched(first, {1.0: 0.4, 2.0: 0.9, 3.0: 0.8, 4.0: 0.1, 5.0: 0.7}) + searched(second, {4.0: 5.0})
+    assert [point.learning_rate for point in tuning.finalists(pd.DataFrame(rows))] == [2.0, 3.0, 5.0]
+
+
+def test_a_lucky_first_run_is_not_chosen():
+    """The mean over the seeds decides, among those that all seeds have seen."""
+    golds = [{1.0: 0.9, 2.0: 0.8, 3.0: 0.7, 4.0: 0.95}, {1.0: 0.1, 2.0: 0.7, 3.0: 0.5}, {1.0: 0.3, 2.0: 0.6, 3.0: 0.4}]
+    seeds = design.tuning_seeds("clean")
+    rows = [row for seed, found in zip(seeds, golds, strict=True) for row in searched(seed, found)]
+    (choice,) = tuning.choose(pd.DataFrame(rows)).to_dict("records")
+    assert choice["learning_rate"] == 2.0 and choice["gold"] == pytest.approx(0.7) and choice["rate_edge"] == ""
+
+
+def test_a_search_takes_one_seed_a_checkpoint():
+    for regime in design.REGIMES:
+        assert {seed % 3 for seed in design.tuning_seeds(regime)} == {0, 1, 2}
 
 
 # ---------------------------------------------------------------- reading
@@ -205,6 +239,20 @@ def test_verdicts_use_only_seeds_that_all_arms_have():
     found = benchmark.verdicts(table({"dpo": [1.0, 1.1, 0.9, 50.0], "kto": [0.0, 0.1, -0.1]}), arms=("dpo", "kto"))
     (row,) = found.to_dict("records")
     assert row["seeds"] == 3 and row["lead"] == pytest.approx(1.0) and row["winner"] == "dpo"
+
+
+def test_a_pair_that_turns_round_in_another_model_is_found():
+    small = {"dpo": [1.0, 1.1, 0.9], "ipo": [0.5, 0.6, 0.4], "kto": [0.1, 0.0, 0.2], "orpo": [2.0, 2.1, 1.9]}
+    there = small | {"dpo": [0.0, -0.1, 0.1], "orpo": [0.3, 2.0, -0.5]}
+    flat = {"simpo": [-1.0, -1.0, -1.0]}
+    tables = [table(golds | flat, regime).assign(size=size) for size, golds in (("small", small), ("large", there))
+              for regime in sizes.REGIMES]  # fmt: skip
+    found = benchmark.order_changes(pd.concat(tables)).query("regime == 'clean'").set_index(["ahead", "behind"])
+    assert len(found) == 10 and set(found["size"]) == {"large"}
+    assert found.query("changed").index.tolist() == [("dpo", "ipo"), ("dpo", "kto")]
+    assert found.loc[("dpo", "ipo"), "shown"] and not found.loc[("orpo", "simpo"), "shown"]
+    assert found.loc[("dpo", "ipo"), "small"].estimate == pytest.approx(0.5)
+    assert found.loc[("dpo", "ipo"), "here"].estimate == pytest.approx(-0.5)
 
 
 def test_power_falls_with_noise_and_says_its_seeds():

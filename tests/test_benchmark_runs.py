@@ -16,10 +16,10 @@ import torch
 
 from lessons_lib import benchmark
 from lessons_lib.__main__ import main
-from lessons_lib.benchmark import design, files, loop, pools, record, runs, tuning
+from lessons_lib.benchmark import design, files, loop, pools, record, runs, sizes, tuning
 from lessons_lib.benchmark.design import Point
 from lessons_lib.data.preferences import pairs_to_ratings
-from lessons_lib.lab import annotators, checkpoints, world
+from lessons_lib.lab import annotators, build, checkpoints, world
 from lessons_lib.models import save
 from lessons_lib.train_config import TrainConfig
 from lessons_lib.training import train
@@ -286,6 +286,27 @@ def test_a_model_and_a_dataset_of_ones_own(tmp_path, capsys):
     assert set(table["learning_rate"]) <= {0.0, 1e-4, 5e-3} and "accuracy, mean over seeds" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_another_model_is_searched_and_run(tmp_path, monkeypatch):
+    """With a model of two steps for want of time: what it learns does not matter here."""
+    monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
+    recipe = dataclasses.replace(build.RECIPES["llama"], base_steps=2, sft_steps=2, per_prompt=2, card_samples=64)
+    build.build(tmp_path / "llama", recipe, progress=False)
+    monkeypatch.setattr(sizes, "FACTORS", (1.0,))
+    monkeypatch.setattr(sizes, "REGIMES", ("clean",))
+    search = sizes.Search(benchmark.choices())
+    rows = search("llama", "clean", "dpo")
+    assert [row["stop"] for row in rows] == list(design.STOPS) and {row["size"] for row in rows} == {"llama"}
+    (row,) = sizes.Run(pd.DataFrame(rows))("llama", "clean", "dpo", 0)
+    assert row["size"] == "llama" and row["peak_mb"] > 0 and np.isfinite(row["kl"])
+
+
+def test_a_model_that_was_not_built_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
+    assert main(["benchmark", "--part", "transfer", "--sizes", "large", "--out", str(tmp_path)]) == 2
+    assert "build it: python -m lessons_lib lab build --size large" in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------- what is recorded
 
 
@@ -305,8 +326,23 @@ def test_recorded_tables_are_whole():
     for regime, runs_of in results.groupby("regime"):
         assert set(design.CORE) <= set(runs_of["arm"]), regime
         assert runs_of["checkpoint"].nunique() == 3, regime
+        assert runs_of.groupby("arm")["seed"].nunique().min() >= 10, regime
     assert not scale.duplicated(["arm", "learning_rate", "seed", "pairs"]).any()
+    assert (scale.groupby(["arm", "learning_rate"])["seed"].nunique() == 3).all()
     assert {"command", "date", "machine", "torch"} <= set(scale.attrs["provenance"])
+
+
+def test_every_choice_rests_on_three_seeds():
+    for (regime, arm), rows in benchmark.tuned().groupby(["regime", "arm"]):
+        assert tuning.candidates(rows)["seeds"].iloc[0] == 3, (regime, arm)
+
+
+def test_transfer_is_whole():
+    table = benchmark.transfer()
+    other = table[table["size"] != "small"]
+    assert set(other["size"]) == set(sizes.SIZES)
+    assert len(other) == len(sizes.SIZES) * len(sizes.REGIMES) * len(sizes.ARMS) * len(sizes.SEEDS)
+    assert not other.duplicated(["size", "regime", "arm", "seed"]).any() and other["checkpoint"].nunique() == 3
 
 
 def test_tuning_never_saw_a_seed_that_is_reported():

@@ -26,11 +26,11 @@ ROWS_PER_PASS = 64
 
 
 @lru_cache(maxsize=4)
-def reference_logps(checkpoint: str, scorer: str) -> dict[tuple[str, tuple[int, ...]], float]:
+def reference_logps(checkpoint: str, scorer: str, size: str = "small") -> dict[tuple[str, tuple[int, ...]], float]:
     """Summed log-prob under `scorer` of every training reply in the pool of `checkpoint`, by prompt and word ids."""
-    pool = checkpoints.pool(checkpoint).split("train")
+    pool = checkpoints.pool(checkpoint, size).split("train")
     prompts = [pool.prompt(index) for index in range(len(pool.replies))]
-    logps = models.score(checkpoints.load(scorer)[0], [world.encode(prompt) for prompt in prompts], pool.replies)
+    logps = models.score(checkpoints.load(scorer, size)[0], [world.encode(prompt) for prompt in prompts], pool.replies)
     return dict(zip(zip(prompts, pool.replies, strict=True), logps.tolist(), strict=True))
 
 

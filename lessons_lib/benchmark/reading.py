@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lessons_lib.benchmark import files, statistics, tuning
+from lessons_lib.benchmark import files, sizes, statistics, tuning
 from lessons_lib.benchmark.design import ARMS, FIVE, REGIMES
 from lessons_lib.errors import UserError
 
@@ -35,6 +35,37 @@ def tuned() -> pd.DataFrame:
 def scale() -> pd.DataFrame:
     """The recorded scale runs: a row for each arm, learning rate, seed and number of pairs seen."""
     return files.read("scale")
+
+
+def transfer() -> pd.DataFrame:
+    """The recorded runs of the other models in `sizes.SIZES`, after the matrix's of the same cells as size "small"."""
+    table, same = files.read(sizes.NAME), results()
+    same = same[same["regime"].isin(sizes.REGIMES) & same["arm"].isin(sizes.ARMS)]
+    return pd.concat([same.assign(size="small"), table], ignore_index=True)
+
+
+def order_changes(table: pd.DataFrame, measure: str = "gold") -> pd.DataFrame:
+    """For each pair of the five methods: is the one that leads at the small size ahead elsewhere too?
+
+    Args:
+        table: of `transfer`.
+        measure: one of its columns.
+
+    Returns:
+        A row for each size other than "small", regime and pair: ahead and behind, as their means stand at the small
+        size; small and here, the Intervals of that difference at the two sizes, not corrected; changed, whether the
+        mean turns its sign; shown, whether both intervals lie on opposite sides of 0.
+    """
+    rows, at = [], dict(list(table.groupby("size", sort=False)))
+    for size, regime in itertools.product([name for name in at if name != "small"], sizes.REGIMES):
+        for one, other in itertools.combinations(FIVE, 2):
+            small = difference(at["small"], (regime, one), (regime, other), measure)
+            if small.estimate < 0:
+                one, other, small = other, one, difference(at["small"], (regime, other), (regime, one), measure)
+            here = difference(at[size], (regime, one), (regime, other), measure)
+            changed = here.estimate < 0
+            rows.append((size, regime, one, other, small, here, changed, small.low > 0 and here.high < 0))
+    return pd.DataFrame(rows, columns=["size", "regime", "ahead", "behind", "small", "here", "changed", "shown"])
 
 
 def matrix(table: pd.DataFrame, measure: str = "gold") -> pd.DataFrame:

@@ -6,6 +6,7 @@ that whatever has been done at any moment is a whole smaller experiment.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,10 +15,10 @@ import joblib
 import pandas as pd
 from tqdm.auto import tqdm
 
-from lessons_lib.benchmark import design, files, scaling, tuning
+from lessons_lib.benchmark import design, files, scaling, sizes, tuning
 from lessons_lib.benchmark.design import ARMS, CORE, REGIMES, TRAINED, cells
 from lessons_lib.errors import UserError
-from lessons_lib.lab.checkpoints import SFT_NAMES
+from lessons_lib.lab import checkpoints
 from lessons_lib.lab.studies import provenance
 
 
@@ -53,8 +54,9 @@ def matrix(
 ) -> Path:
     """Every arm on every regime with every seed, at the settings of `tuning.choose`; the file's path."""
     groups = [[arm for arm in arms if (arm in CORE) == core] for core in (True, False)]
-    blocks = [seeds[start : start + len(SFT_NAMES)] for start in range(0, len(seeds), len(SFT_NAMES))]
-    wanted = [(*cell, seed) for block in blocks for group in groups for seed in block for cell in cells(regimes, group)]
+    block = len(checkpoints.SFT_NAMES)
+    blocks = [seeds[start : start + block] for start in range(0, len(seeds), block)]
+    wanted = [(*cell, seed) for some in blocks for group in groups for seed in some for cell in cells(regimes, group)]
     cell = _Cell(choices)
     return in_order(folder, "benchmark", cell, ("regime", "arm", "seed"), wanted, command, current=cell.current,
                    jobs=jobs, dask=dask, progress=progress)  # fmt: skip
@@ -66,6 +68,27 @@ def scale(
     """The scale part; the file's path."""
     return in_order(folder, "scale", scaling.run, ("seed", "arm", "learning_rate"), scaling.cells(seeds),
                    "benchmark --part scale", jobs=jobs, dask=dask, progress=progress)  # fmt: skip
+
+
+def transfer(
+    folder: Path,
+    choices: pd.DataFrame,
+    *,
+    models: Sequence[str] = tuple(sizes.SIZES),
+    jobs: int = 1,
+    dask: str = "",
+    progress: bool = True,
+) -> Path:
+    """The transfer part, its search first; the file's path. Their checkpoints must have been built."""
+    for size in models:
+        checkpoints.folder("base", size)
+    how = {"command": "benchmark --part transfer", "jobs": jobs, "dask": dask, "progress": progress}
+    wanted = sizes.cells(models)
+    searched = in_order(folder, sizes.TUNING, sizes.Search(choices), ("size", "regime", "arm"), wanted, **how)
+    run = sizes.Run(pd.read_parquet(searched))
+    runs = itertools.product(models, sizes.REGIMES, sizes.ARMS, sizes.SEEDS)
+    key = ("size", "regime", "arm", "seed")
+    return in_order(folder, sizes.NAME, run, key, list(runs), current=run.current, **how)
 
 
 class _Cell:

@@ -38,38 +38,49 @@ def draw_rows(regime: Regime, pool: checkpoints.Pool, seed: int) -> list[dict]:
     return draw(pool, regime.pairs, seed=seed, **regime.draw)
 
 
-def train(regime: str, arm: str, point: Point, seed: int, *, at: Callable[[int, object], None] = lambda *_: None):
+def train(
+    regime: str,
+    arm: str,
+    point: Point,
+    seed: int,
+    *,
+    size: str = "small",
+    at: Callable[[int, object], None] = lambda *_: None,
+):
     """Train one arm at one grid point; the model.
 
     Args:
+        size: of the lab's checkpoints.
         at: called with the step and the model after each step.
     """
-    _, batches, _ = _data(regime, seed, ARMS[arm].method)
-    return _fit(regime, arm, point, seed, batches, round(point.stop * len(batches)), at)
+    _, batches, _ = _data(regime, seed, ARMS[arm].method, size)
+    return _fit(regime, arm, point, seed, size, batches, round(point.stop * len(batches)), at)
 
 
-def peak_mb(regime: str, arm: str, point: Point, seed: int) -> float:
+def peak_mb(regime: str, arm: str, point: Point, seed: int, size: str = "small") -> float:
     """Peak of PyTorch's CPU allocator in MB (1e6 bytes), model and optimizer included, over two steps.
 
-    They are on the run's widest batch. From the second step on the optimizer's states exist. Log-probs under the reference are there before, save those
-    of KTO's mismatched pairs, which need the reference in memory.
+    They are on the run's widest batch; from the second on the optimizer's states exist. Log-probs under the
+    reference are there before, save those of KTO's mismatched pairs, which need the reference in memory.
     """
-    rows, batches, _ = _data(regime, seed, ARMS[arm].method)
+    rows, batches, _ = _data(regime, seed, ARMS[arm].method, size)
     lengths = rows.row_lengths()
     widest = max(batches, key=lambda batch: max(lengths[row] for row in batch.rows))
     twice = [replace(widest, step=step, start=(step - 1) * len(widest.rows)) for step in (1, 2)]
     with recorder("cpu") as recorded:
-        _fit(regime, arm, point, seed, twice, stop=2)
+        _fit(regime, arm, point, seed, size, twice, stop=2)
     return round(recorded.peak_bytes / 1e6, 2)
 
 
-def _fit(regime: str, arm: str, point: Point, seed: int, batches: list[Batch], stop: int, at=lambda *_: None):
+def _fit(
+    regime: str, arm: str, point: Point, seed: int, size: str, batches: list[Batch], stop: int, at=lambda *_: None
+):
     """A model made by `stop` steps on the batches."""
     table, facts = REGIMES[regime], ARMS[arm]
     checkpoint = checkpoint_of(seed)
     start = checkpoint if table.start == "sft" else "base"
-    model, _ = checkpoints.load(start)
-    rows, _, weights = _data(regime, seed, facts.method)
+    model, _ = checkpoints.load(start, size)
+    rows, _, weights = _data(regime, seed, facts.method, size)
     config = TrainConfig(
         hyperparameters={**point.strength, **(weights if facts.method == "kto" else {})},
         average=facts.average,
@@ -87,25 +98,25 @@ def _fit(regime: str, arm: str, point: Point, seed: int, batches: list[Batch], s
         facts.method,
         config,
         stop=stop,
-        reference=checkpoints.load(start)[0],
+        reference=checkpoints.load(start, size)[0],
         at=lambda step: at(step, model),
     )
     return model
 
 
 @one_thread()
-def run(regime: str, arm: str, point: Point | None, seed: int) -> dict:
+def run(regime: str, arm: str, point: Point | None, seed: int, size: str = "small") -> dict:
     """Train and measure on test prompts; a row of the benchmark's table. The untouched model takes no point."""
     checkpoint, seconds, peak = checkpoint_of(seed), 0.0, 0.0
     if ARMS[arm].method:
-        _data(regime, seed, ARMS[arm].method)  # drawn before the clock starts: all arms share it
+        _data(regime, seed, ARMS[arm].method, size)  # drawn before the clock starts: all arms share it
         start = time.process_time()
-        model = train(regime, arm, point, seed)
+        model = train(regime, arm, point, seed, size=size)
         seconds = time.process_time() - start
-        peak = peak_mb(regime, arm, point, seed)
-        replies, measures = measure(_evaluator(checkpoint, seed), model)
+        peak = peak_mb(regime, arm, point, seed, size)
+        replies, measures = measure(_evaluator(checkpoint, seed, size), model)
     else:
-        replies, measures = _untouched(checkpoint, seed)
+        replies, measures = _untouched(checkpoint, seed, size)
     setting = written(point) if point else dict.fromkeys(("strength", "learning_rate", "stop"))
     return {
         "regime": regime,
@@ -114,7 +125,7 @@ def run(regime: str, arm: str, point: Point | None, seed: int) -> dict:
         "checkpoint": checkpoint,
         **setting,
         **measures,
-        "annotator_win_rate": annotator_win_rate(REGIMES[regime], _evaluator(checkpoint, seed), replies),
+        "annotator_win_rate": annotator_win_rate(REGIMES[regime], _evaluator(checkpoint, seed, size), replies),
         "cpu_seconds": seconds,
         "peak_mb": peak,
     }
@@ -139,17 +150,17 @@ def annotator_win_rate(regime: Regime, evaluator: Evaluator, replies: list[list[
 
 
 @one_thread()
-def validation_gold(regime: str, arm: str, point: Point, seed: int) -> dict[float, float]:
+def validation_gold(regime: str, arm: str, point: Point, seed: int, size: str = "small") -> dict[float, float]:
     """Gold reward on validation prompts after each of `STOPS`, of one run; `BROKEN` once it has broken down."""
     steps = {round(stop * REGIMES[regime].steps): stop for stop in STOPS}
-    evaluator, found = _validation(checkpoint_of(seed), seed), dict.fromkeys(STOPS, BROKEN)
+    evaluator, found = _validation(checkpoint_of(seed), seed, size), dict.fromkeys(STOPS, BROKEN)
 
     def look(step: int, model) -> None:
         if step in steps:
             replies = evaluator.sample(model)
             found[steps[step]] = float(world.gold(evaluator.prompts, replies).total.mean())
 
-    train(regime, arm, point, seed, at=look)
+    train(regime, arm, point, seed, size=size, at=look)
     return found
 
 
@@ -159,15 +170,15 @@ def checkpoint_of(seed: int) -> str:
 
 
 @lru_cache(maxsize=8)
-def _data(regime: str, seed: int, method: str) -> tuple[TokenRows, list[Batch], dict[str, float]]:
+def _data(regime: str, seed: int, method: str, size: str) -> tuple[TokenRows, list[Batch], dict[str, float]]:
     """What a method trains on: its rows, its batches, and for KTO the weights that balance the thumbs.
 
     From pairs, KTO gets both replies of each pair in the pair's own batch, and SFT the chosen ones, two batches a
     step, which are as many tokens. From a log, pair methods get the pairs it holds, and SFT the liked replies.
     """
     table, checkpoint = REGIMES[regime], checkpoint_of(seed)
-    reference = loop.reference_logps(checkpoint, checkpoint if table.start == "sft" else "base")
-    drawn = _drawn(regime, seed)
+    reference = loop.reference_logps(checkpoint, checkpoint if table.start == "sft" else "base", size)
+    drawn = _drawn(regime, seed, size)
     settings = {"steps": table.steps, "seed": seed}
     if method == "sft":
         liked = [
@@ -194,20 +205,21 @@ def _balance(rows: TokenRows) -> dict[str, float]:
 
 
 @lru_cache(maxsize=4)
-def _drawn(regime: str, seed: int) -> list[dict]:
-    return draw_rows(REGIMES[regime], checkpoints.pool(checkpoint_of(seed)), seed)
+def _drawn(regime: str, seed: int, size: str) -> list[dict]:
+    return draw_rows(REGIMES[regime], checkpoints.pool(checkpoint_of(seed), size), seed)
 
 
 @lru_cache(maxsize=4)
-def _evaluator(checkpoint: str, seed: int) -> Evaluator:
-    return Evaluator(checkpoints.load(checkpoint)[0], samples=TEST_SAMPLES, seed=seed)
+def _evaluator(checkpoint: str, seed: int, size: str) -> Evaluator:
+    return Evaluator(checkpoints.load(checkpoint, size)[0], samples=TEST_SAMPLES, seed=seed)
 
 
 @lru_cache(maxsize=4)
-def _untouched(checkpoint: str, seed: int) -> tuple[list[list[int]], dict[str, float]]:
-    return measure(_evaluator(checkpoint, seed), checkpoints.load(checkpoint)[0])
+def _untouched(checkpoint: str, seed: int, size: str) -> tuple[list[list[int]], dict[str, float]]:
+    return measure(_evaluator(checkpoint, seed, size), checkpoints.load(checkpoint, size)[0])
 
 
 @lru_cache(maxsize=4)
-def _validation(checkpoint: str, seed: int) -> Evaluator:
-    return Evaluator(checkpoints.load(checkpoint)[0], split="validation", samples=VALIDATION_SAMPLES, seed=seed)
+def _validation(checkpoint: str, seed: int, size: str) -> Evaluator:
+    model = checkpoints.load(checkpoint, size)[0]
+    return Evaluator(model, split="validation", samples=VALIDATION_SAMPLES, seed=seed)

@@ -20,11 +20,13 @@ QUICK_REGIME, QUICK_SEEDS = "near_deterministic", range(3)
 def add_arguments(parser) -> None:
     parser.add_argument(
         "--part",
-        choices=("matrix", "tuning", "scale"),
+        choices=("matrix", "tuning", "scale", "transfer"),
         default="matrix",
-        help="arms on regimes (default); the search for each arm's setting; 1,000 to 100,000 preferences",
+        help="arms on regimes (default); the search for each arm's setting; 1,000 to 100,000 preferences; "
+        "other models of the lab, after `lab build --size llama` and `--size large`",
     )
     parser.add_argument("--regimes", nargs="+", metavar="NAME", help="of the matrix (default: all)")
+    parser.add_argument("--sizes", nargs="+", metavar="SIZE", help="of the transfer part: llama, large (default: both)")
     parser.add_argument("--arms", nargs="+", metavar="NAME", help="default: all")
     parser.add_argument("--seeds", help="such as 0-11 or 0,3,6 (default: 0-11; of the scale part 0-2)")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_REGIME}, three seeds: about 3 minutes")
@@ -58,7 +60,7 @@ def run(arguments) -> int:
         raise UserError(f"--jobs: expected at least 1, got {jobs}")
     how = {"jobs": jobs, "dask": arguments.dask, "progress": arguments.progress}
 
-    from lessons_lib.benchmark import record
+    from lessons_lib.benchmark import record, sizes
 
     command = shlex.join(["python", "-m", "lessons_lib", *sys.argv[1:]])
     if arguments.model:
@@ -67,6 +69,9 @@ def run(arguments) -> int:
         path = record.tune(arguments.out, regimes=regimes, arms=arms, **how)
     elif arguments.part == "scale":
         path = record.scale(arguments.out, seeds=seeds, **how)
+    elif arguments.part == "transfer":
+        models = _known("--sizes", arguments.sizes, sizes.SIZES)
+        path = record.transfer(arguments.out, _choices(arguments.out), models=models, **how)
     else:
         choices = _choices(arguments.out)
         path = record.matrix(arguments.out, choices, regimes=regimes, arms=arms, seeds=seeds, command=command, **how)

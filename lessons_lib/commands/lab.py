@@ -12,8 +12,9 @@ EXAMPLE = "python -m lessons_lib lab build --size small"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    build = actions.add_parser("build", help="base and SFT checkpoints, their samples, and the card (6 minutes)")
-    build.add_argument("--size", choices=["small", "large"], default="small", help="46 thousand or 1 million weights")
+    build = actions.add_parser("build", help="base and SFT checkpoints, their samples, and the card (small: 6 minutes)")
+    build.add_argument("--size", choices=["small", "llama", "large"], default="small",
+                       help="46 thousand weights as GPT-2 or as Llama, or 1 million as Llama")  # fmt: skip
     build.add_argument("--out", type=Path, help="folder to build in (default: where the library looks for this size)")
     build.add_argument("--fresh", action="store_true", help="make again what is there (after a change of the code)")
     build.set_defaults(action=_build)

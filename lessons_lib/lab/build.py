@@ -50,6 +50,7 @@ class Recipe:
 
 RECIPES = {
     "small": Recipe(),
+    "llama": Recipe(architecture="llama", activation="silu", sft_steps=1000),
     "large": Recipe(
         architecture="llama",
         layers=4,
@@ -58,7 +59,7 @@ RECIPES = {
         feedforward=512,
         activation="silu",
         base_learning_rate=1e-3,
-        sft_steps=1500,
+        sft_steps=600,
         sft_learning_rate=1e-3,
     ),
 }

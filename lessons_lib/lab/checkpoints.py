@@ -28,7 +28,8 @@ def load(name: str, size: str = "small"):
     """A checkpoint's (model, tokenizer): "base", or "sft-0" to "sft-2", which differ by their seed alone.
 
     "base" has read unrelated text; each "sft" was then fine-tuned on imperfect replies. `size` is "small"
-    (46 thousand parameters, in the repository) or "large" (about 1 million, once it has been built).
+    (46 thousand parameters, in the repository), or once it has been built "llama" (as small, another
+    architecture) or "large" (a Llama of about 1 million).
     """
     return models.load(folder(name, size))
 
