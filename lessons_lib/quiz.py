@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-import jsonschema
 import yaml
 
 from lessons_lib._surroundings import is_published
@@ -61,7 +61,20 @@ def load_bank(lesson: int, folder: Path = QUESTIONS) -> list[Question]:
     return [_question(lesson, entry) for entry in bank["questions"]]
 
 
+def _jsonschema():
+    """The package, without its grammar of internationalised addresses: seconds to build, and no bank asks for it."""
+    grammar = "rfc3987_syntax"
+    blocked = "jsonschema" not in sys.modules and sys.modules.setdefault(grammar, None) is None
+    try:
+        import jsonschema
+    finally:
+        if blocked:
+            del sys.modules[grammar]
+    return jsonschema
+
+
 def _validate(value, schema: dict, where: str) -> None:
+    jsonschema = _jsonschema()
     schema = {"$defs": schema["$defs"], "$ref": schema["$ref"]} if "$ref" in schema else schema
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
     if error:

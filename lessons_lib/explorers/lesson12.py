@@ -1,7 +1,7 @@
 """Lesson 12's explorer: how many preferences are too many, by arm and step size.
 
-Its curves are recorded runs, read without PyTorch: the benchmark's scale part, and the lesson's own two studies. It
-offers the arms and steps that are on record, so it grows with them.
+Its curves are recorded runs, read without PyTorch: the benchmark's scale part, and the larger β of the lesson's
+own study. It offers the arms and steps that are on record, so it grows with them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lessons_lib.explorers.core import Axis, Band, Curve, Explorer, Level, Panel
 
 RECORDED = Path(__file__).parents[1] / "lab" / "recorded"
 ARMS = {"dpo": "DPO, β = 0.1", "dpo_0.5": "DPO, β = 0.5", "dpo_nll": "DPO + NLL, β = 0.1", "ipo": "IPO, τ = 0.1"}
-STUDIES = {"past_the_peak": {"dpo_0.5": ("dpo_0.5", 3.2e-4)}, "small_step": {"dpo": ("dpo", 1e-5)}}  # arm: shown as
+STUDY, STUDY_ARM, STUDY_RATE = "past_the_peak", "dpo_0.5", 3.2e-4
 BATCH = 32
 COLUMNS = ("gold", "kl", "malformed", "chosen_logp")
 
@@ -46,9 +46,7 @@ def runs() -> dict[tuple[str, str], list[Run]]:
     for (arm, rate, _), rows in benchmark.scale().groupby(["arm", "learning_rate", "seed"], sort=False):
         if arm in ARMS:
             found.setdefault((ARMS[arm], step_name(rate)), []).append(_run(rows.to_dict("list"), "pairs", 1))
-    for study, shown in STUDIES.items():
-        for arm, (label, rate) in shown.items():
-            found[ARMS[label], step_name(rate)] = _of_study(study, arm)
+    found[ARMS[STUDY_ARM], step_name(STUDY_RATE)] = _of_study(STUDY, STUDY_ARM)
     return found
 
 

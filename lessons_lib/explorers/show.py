@@ -12,15 +12,19 @@ from lessons_lib.explorers.figure import ExplorerDrawing
 
 
 def mimebundle(explorer: Explorer) -> dict:
-    """Widgets first where there is a kernel, then the page's HTML, a PNG and a line of text."""
-    bundle = {"text/html": page.html(explorer), "text/plain": text(explorer)}
+    """Widgets where there is a kernel, the page's HTML where there will be none; a PNG and a line of text in both.
+
+    The page's values over the whole grid of sliders take seconds to compute, and no kernel needs them. Who opens a
+    saved notebook without one sees the PNG.
+    """
     if is_published():
-        return bundle | ({"image/png": _base64(picture(explorer))} if explorer.panels else {})
+        png = {"image/png": _base64(picture(explorer))} if explorer.panels else {}
+        return {"text/html": page.html(explorer), "text/plain": text(explorer)} | png
     from lessons_lib.explorers.live import LiveExplorer  # ipywidgets only where they are shown
 
     live = LiveExplorer(explorer)
     png = {"image/png": _base64(live.image.value)} if explorer.panels else {}
-    return bundle | png | live._repr_mimebundle_()
+    return live._repr_mimebundle_() | {"text/plain": text(explorer)} | png
 
 
 def text(explorer: Explorer) -> str:

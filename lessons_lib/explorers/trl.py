@@ -9,7 +9,7 @@ def configs(explorer: Explorer) -> dict[str, str]:
     """For each method the explorer sets: its name, and a config with `{slider}` where a slider's value goes."""
     if not explorer.trl:
         return {}
-    from lessons_lib.methods import METHODS  # brings torch, which an explorer without this button does not need
+    from lessons_lib.methods import METHODS
 
     return {METHODS[key].name: _config(METHODS[key], sliders) for key, sliders in explorer.trl.items()}
 
@@ -24,8 +24,9 @@ def filled(template: str, explorer: Explorer, **values) -> str:
 
 def _config(method, sliders) -> str:
     lines = [f"{name}={value!r}," for name, value in method.trl.settings.items()]
+    knobs = {knob.name: knob for knob in method.knobs}  # `hyperparameters` would load torch, for defaults
     for name, slider in sliders.items():
-        knob = method.hyperparameters[name]
+        knob = knobs[name]
         lines.append(f"{knob.trl_name}={{{slider}}},  # {knob.symbol}")
     trap = f"# {method.trl.trap}\n" if method.trl.trap else ""
     body = "".join(f"    {line}\n" for line in lines)
