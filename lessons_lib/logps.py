@@ -8,8 +8,10 @@ those whose label is not `ignore_index`: whoever builds the labels marks prompt 
 from __future__ import annotations
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 IGNORE_INDEX = -100
+TILE = 2**25  # float32 entries, 128 MiB: of vocabulary-wide tables, no larger one is made at once
 
 
 def sequence_logps(
@@ -77,7 +79,31 @@ def response_token_logps(
     # Selecting before the cast keeps the float32 copy to response positions, and lets nothing
     # that stands at a prompt or pad position reach the sum.
     selected = logits[:, :-1][is_response]  # (response tokens, vocabulary)
-    selected = selected.to(torch.promote_types(selected.dtype, torch.float32))
-    chosen = selected.gather(1, targets[is_response].unsqueeze(1)).squeeze(1) - selected.logsumexp(dim=1)
+    chosen = in_tiles(target_logps, selected, targets[is_response], vocabulary=logits.shape[2])
     token_logps = chosen.new_zeros(targets.shape).masked_scatter(is_response, chosen)
     return token_logps, is_response
+
+
+def target_logps(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Log-probability of each target: (tokens, vocabulary) and (tokens,) give (tokens,), in float32 at least."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return logits.gather(1, targets.unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=1)
+
+
+def in_tiles(score, states: torch.Tensor, targets: torch.Tensor, *, vocabulary: int) -> torch.Tensor:
+    """`score(states, targets)`, which makes a (tokens, vocabulary) table, piece by piece where that table is large.
+
+    A piece keeps nothing of its table for the backward pass, which computes it again. So at most `TILE` entries
+    exist at a time, however many tokens there are; small tables are made whole and kept, which is faster.
+
+    Args:
+        score: answers with one value a token, each from its own state and target alone.
+        states: (tokens, size).
+        targets: (tokens,).
+        vocabulary: entries of the table for each token.
+    """
+    tokens = max(1, TILE // vocabulary)
+    if len(targets) <= tokens:
+        return score(states, targets)
+    pieces = zip(states.split(tokens), targets.split(tokens), strict=True)
+    return torch.cat([checkpoint(score, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces])

@@ -9,13 +9,15 @@ each prompt once:
 All that a transformer does to one token at a time (embedding, projections, feed-forward) runs on that row.
 Attention alone looks across tokens: there, `attend` lays the tokens out as the plain path's sequences, prompt
 with response, runs ordinary causal attention, and takes the results back. Position ids say where each token
-stands in its sequence, and logits are made only where a response token is predicted. So the answer is the plain
-path's, up to the rounding of sums in another order.
+stands in its sequence. Logits are made only where a response token is predicted, and a large table of them only
+piece by piece: at long sequences it would be the largest tensor of all. So the answer is the plain path's, up to
+the rounding of sums in another order.
 """
 
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +25,7 @@ import torch
 import torch.nn.functional as F
 
 from lessons_lib.collation import TokenRows
+from lessons_lib.logps import in_tiles, target_logps
 from lessons_lib.models import attention_by
 
 # Tested to give the plain path's log-probs and gradients. Others may mix tokens elsewhere than in attention.
@@ -62,16 +65,35 @@ def packed_logps(model, rows: TokenRows, *, bf16: bool = False) -> torch.Tensor:
     """Summed log-prob of every response, (columns · rows,), column by column; see `scoring.response_logps`."""
     device = next(model.parameters()).device
     packed = Packed(*(tensor.to(device) for tensor in pack(rows)))
-    read = torch.zeros_like(packed.input_ids, dtype=torch.bool)
-    read[0, packed.predictors] = True
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16), attention_by(attend, model):
-        logits = model(
-            packed.input_ids, position_ids=packed.position_ids, logits_to_keep=read, use_cache=False, packed=packed
-        ).logits  # (places read, vocabulary)
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    place = (read[0].cumsum(dim=0) - 1)[packed.predictors]  # the responses to one prompt share their first place
-    token_logps = logits[place, packed.targets] - logits.logsumexp(dim=1)[place]
+    with (
+        torch.autocast(device.type, torch.bfloat16, enabled=bf16),
+        attention_by(attend, model),
+        scores_for(packed.targets, model),
+    ):
+        token_logps = model(
+            packed.input_ids,
+            position_ids=packed.position_ids,
+            logits_to_keep=packed.predictors,
+            use_cache=False,
+            packed=packed,
+        ).logits  # the name of what the head makes; here (response tokens,) log-probs
     return token_logps.new_zeros(len(packed.sequences)).index_add(0, packed.owners, token_logps)
+
+
+@contextmanager
+def scores_for(targets: torch.Tensor, model):
+    """Inside, the model's head answers with log-probs of `targets`, (tokens,), where it would make their logits."""
+    head = getattr(model, "module", model).get_output_embeddings()
+    logits_of = head.forward
+
+    def score(states, targets):
+        return target_logps(logits_of(states), targets)
+
+    head.forward = lambda hidden: in_tiles(score, hidden[0], targets, vocabulary=head.weight.shape[0])
+    try:
+        yield
+    finally:
+        del head.forward  # the class has it too
 
 
 def attend(module, query, key, value, attention_mask, *, packed: Packed, scaling: float | None = None, **_):

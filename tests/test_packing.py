@@ -8,6 +8,7 @@ import dataclasses
 import pytest
 import tiny
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lessons_lib import packing, scoring
 from lessons_lib.collation import TokenRows, tokenize_rows
@@ -87,11 +88,60 @@ def test_log_probs_and_gradients_are_those_of_the_plain_path(architecture, colum
 def test_every_token_is_computed_once_and_only_read_logits_are_made(rows):
     net, seen = model("llama"), []
     net.model.embed_tokens.register_forward_hook(lambda module, args, output: seen.append(output.shape[:2].numel()))
-    net.lm_head.register_forward_hook(lambda module, args, output: seen.append(output.shape[:-1].numel()))
+    net.lm_head.register_forward_hook(lambda module, args, output: seen.append(args[0].shape[:-1].numel()))
     packed_logps(net, rows)
     prompts = sum(map(len, rows.prompts))
     responses = sum(len(ids) for column in rows.responses.values() for ids in column)
-    assert seen == [prompts + responses, responses - len(rows)]  # two first tokens are predicted at one place
+    assert seen == [prompts + responses, responses]
+
+
+class Largest(TorchDispatchMode):
+    """Notes the float32 entries of the largest tensor that any operation made, in either pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.entries = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple | list) else [made]:
+            if isinstance(tensor, torch.Tensor) and tensor.dtype == torch.float32:
+                self.entries = max(self.entries, tensor.numel())
+        return made
+
+
+def wide():
+    """A model whose largest tensors are its tables of logits."""
+    return new_model("llama", vocab_size=600, layers=1, width=8, heads=1, max_length=24, seed=0)
+
+
+@pytest.mark.parametrize("path", [packed_logps, padded_logps])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_large_table_of_logits_is_made_in_pieces(path, bf16, rows, monkeypatch):
+    """The same values and gradients; in bfloat16 no float32 table beyond a tile, in either pass and on either path."""
+    net = wide()
+    whole = path(net, rows, bf16=bf16)
+    expected = gradients(net, whole)
+    tile = 13 * 600  # of 94 response tokens, so that the last piece is a shorter one
+    monkeypatch.setattr("lessons_lib.logps.TILE", tile)
+    with Largest() as largest:
+        tiled = path(net, rows, bf16=bf16)
+        found = gradients(net, tiled)
+    tolerance = 0.02 if bf16 else 1e-5  # a gradient that is summed in pieces is rounded in pieces
+    torch.testing.assert_close(tiled, whole, rtol=1e-5, atol=1e-5)
+    for name, gradient in found.items():
+        scale = max(1.0, expected[name].abs().max().item())
+        torch.testing.assert_close(gradient, expected[name], rtol=0, atol=tolerance * scale, msg=name)
+    assert tile == largest.entries if bf16 or path is packed_logps else largest.entries > tile
+
+
+def test_scoring_without_gradients_makes_pieces_too(rows, monkeypatch):
+    net = wide()
+    expected = packed_logps(net, rows).detach()
+    monkeypatch.setattr("lessons_lib.logps.TILE", 13 * 600)
+    with torch.no_grad(), Largest() as largest:
+        torch.testing.assert_close(packed_logps(net, rows), expected, rtol=1e-5, atol=1e-5)
+    assert largest.entries == 13 * 600
 
 
 def test_the_layout_spells_the_plain_sequences(rows):
@@ -106,7 +156,7 @@ def test_the_layout_spells_the_plain_sequences(rows):
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
-def test_the_models_own_attention_is_put_back(implementation, rows):
+def test_the_models_own_attention_and_head_are_put_back(implementation, rows):
     net = model("qwen2")
     net.set_attn_implementation(implementation)
     expected = padded_logps(net, rows)
@@ -115,7 +165,7 @@ def test_the_models_own_attention_is_put_back(implementation, rows):
     broken = dataclasses.replace(rows, prompts=[[99], *rows.prompts[1:]])  # no such token
     with pytest.raises(IndexError):
         packed_logps(net, broken)
-    assert net.config._attn_implementation == implementation
+    assert net.config._attn_implementation == implementation and "forward" not in vars(net.lm_head)
     assert torch.equal(padded_logps(net, rows), expected)
 
 
