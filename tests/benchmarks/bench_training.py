@@ -1,192 +1,184 @@
-"""Training: what a standard run of the lab costs, and a DPO step beside tuned TRL's.
+"""Our trainer beside tuned TRL's on a CPU: steps of four methods, start-up, memory, and the distance to the floor.
 
-Times are CPU time of one thread, which a busy machine distorts least. Our trainer and TRL's step in turn in one
-process, on the same rows in the same batches, from the same weights; TRL is tuned as its users would for a CPU:
-float32, no gradient checkpointing, reference log-probs precomputed, no logging while the clock runs.
+What both sides do, and how TRL is tuned, stands in `peers`. Steps are timed in turn in one process, in CPU time of
+one thread, and compared by their medians: a busy machine slows both. Start-up and memory are those of fresh
+processes. In random order the batches of both sides hold the same rows; ours sorted hold rows of like length.
 """
 
 from __future__ import annotations
 
-import copy
-import os
-import random
+import math
 import statistics
-import tempfile
+import sys
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
-from datasets import Dataset
+from peers import Case, Ours, Theirs, alone
 from table import Row, print_rows
-from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
-from trl import DPOConfig, DPOTrainer
 
-from lessons_lib import scoring
-from lessons_lib.collation import plan_batches, tokenize_rows
-from lessons_lib.lab import annotators, checkpoints
-from lessons_lib.models import word_level_tokenizer
-from lessons_lib.training import TrainConfig, train
+from lessons_lib.packing import pack
 
-WORDS = ["<bos>", "<eos>", "<pad>", *(f"w{i}" for i in range(997))]
-STEPS = 20
-ROUNDS = 5
-CONFIG = TrainConfig(batch_size=8, epochs=1, learning_rate=1e-4, schedule="constant", warmup_steps=0)
+SIZES = ("1.1 M", "10 M")
+STEPS = {"1.1 M": 20, "10 M": 6}  # of each round
+ROUNDS = 2
+TARGETS = {"random": {"1.1 M": 1.8, "10 M": 1.6}, "sorted": {"1.1 M": 2.1, "10 M": 1.9}}
+FLOOR = {"1.1 M": 2.1, "10 M": 1.4}
+MEMORY = {"1.1 M": 0.75, "10 M": 0.85}
+AGREED = 1e-4
 
 
 def run() -> list[Row]:
     torch.set_num_threads(1)
-    return [*lab_runs(), *beside_trl()]
-
-
-def lab_runs() -> list[Row]:
-    """1,000 pairs of the lab, twice, 16 a step: CPU-seconds of the whole call of `train`."""
-    pool = checkpoints.pool("sft-0")
-    pairs, thumbs = annotators.label_pairs(pool, 1000, seed=0), annotators.label_thumbs(pool, 1000, seed=0)
     rows = []
-    for method in ("dpo", "ipo", "kto", "orpo", "simpo", "sft"):
-        data = thumbs if method == "kto" else pairs
-        for order in ("random", "sorted"):
-            seconds = [_lab_run(data, method, order, seed) for seed in range(3)]
-            target, ok = ("about 3, at most 5", max(seconds) <= 5) if method == "dpo" else ("", None)
-            note = f"126 steps of 16, batches {order}; range of 3 seeds {min(seconds):.2f} to {max(seconds):.2f}"
-            rows.append(Row(f"lab run, {method}", f"{statistics.median(seconds):.2f} CPU-s", target, ok, note))
+    for row in measured():
+        print(f"  {row.what}: {row.measured}", file=sys.stderr, flush=True)  # it takes minutes
+        rows.append(row)
     return rows
 
 
-def _lab_run(data, method: str, order: str, seed: int) -> float:
-    model, tokenizer = checkpoints.load("sft-0")
-    config = TrainConfig(batch_order=order, seed=seed, append_eos=False)
-    scoring._memory.clear()  # so that each run scores its reference itself
-    start = time.process_time()
-    train(model, data, method, config, tokenizer=tokenizer, progress=False)
-    return time.process_time() - start
+def measured() -> Iterator[Row]:
+    for case, note in _agreeing():
+        yield _agreement(case, note)
+    for size in SIZES:
+        for method in ("dpo", "kto", "orpo", "simpo"):
+            yield from _steps(_case(method, size), ("random", "sorted") if method == "dpo" else ("random",))
+    yield from _alone()
 
 
-def beside_trl() -> list[Row]:
-    """A DPO step of ours and of tuned TRL's, Llama of 1.1 M parameters, 8 pairs a step."""
-    tokenizer = word_level_tokenizer(WORDS, bos="<bos>", eos="<eos>", pad="<pad>")
-    model, rows = _llama(), _rows(STEPS * CONFIG.batch_size)
-    trl = TRL(copy.deepcopy(model), _in_our_order(rows, tokenizer), tokenizer)
-    theirs, ours = trl.losses(), _ours(model, rows, tokenizer, CONFIG)[0]
-    difference = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
-    steps: dict[str, list[float]] = {"trl": [], "random": [], "sorted": []}
-    for _ in range(ROUNDS):
-        steps["trl"] += trl.step_seconds()
-        for order in ("random", "sorted"):
-            steps[order] += _ours(model, rows, tokenizer, replace(CONFIG, batch_order=order))[1]
-    medians = {name: statistics.median(seconds) for name, seconds in steps.items()}
-    answer = [
-        Row(
-            "loss of the first 20 steps, ours and TRL's",
-            f"{difference:.1e} apart",
-            "at most 1e-4",
-            difference <= 1e-4,
-            "same batches",
-        ),
-        Row("TRL, DPO step", f"{1000 * medians['trl']:.0f} CPU-ms", note="batches random, f32, precomputed reference"),
-    ]
-    for order, target in ("random", 1.5), ("sorted", 1.5):
-        ratio = medians["trl"] / medians[order]
-        measured = f"{1000 * medians[order]:.0f} CPU-ms, {ratio:.2f}× TRL's speed"
-        answer.append(
-            Row("our DPO step", measured, f"at least {target}×", ratio >= target, f"ours {order}, TRL's random")
-        )
-    return answer
+def _case(method: str, size: str, **changes) -> Case:
+    """8 pairs a step, or as many single responses."""
+    return Case(**{"method": method, "shape": size, "steps": STEPS[size], **changes}).with_pairs(8)
 
 
-def _llama() -> LlamaForCausalLM:
-    sizes = dict(hidden_size=128, intermediate_size=384, num_hidden_layers=4, num_attention_heads=4)
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(WORDS), max_position_embeddings=128, **sizes))
-    model.config.pad_token_id, model.config.bos_token_id, model.config.eos_token_id = 2, 0, 1
-    return model.eval()
-
-
-def _rows(n: int) -> list[dict]:
-    rng = random.Random(0)
-
-    def text(low, high):
-        return " ".join(rng.choice(WORDS[3:]) for _ in range(rng.randint(low, high)))
-
+def _agreeing() -> list[tuple[Case, str]]:
+    """Runs on which both sides have one definition of the loss."""
+    same = "same batches"
     return [
-        {"prompt": f"<bos> {text(11, 19)}", "chosen": f" {text(7, 47)}", "rejected": f" {text(7, 47)}"}
-        for _ in range(n)
-    ]  # 12 to 20 prompt tokens; 8 to 48 response tokens, <eos> included
+        (_case("dpo", "1.1 M"), same),
+        (_case("dpo", "10 M", steps=20), same),
+        (_case("kto", "1.1 M"), f"{same}, the same mismatched pairs"),
+        (_case("simpo", "1.1 M"), f"{same}; TRL with cpo_alpha=0, which takes its NLL term away"),
+        (
+            _case("orpo", "1.1 M", prompt=(1, 1), response=(30, 30)),
+            f"{same}; prompts of one token and responses of one length, because TRL's NLL counts the prompt too "
+            f"and weighs tokens, ours counts the response and weighs rows: elsewhere they are different losses",
+        ),
+    ]
 
 
-def _in_our_order(rows: list[dict], tokenizer) -> list[dict]:
-    """The rows as our random batches take them, so that TRL, reading in order, has the same batches."""
-    lengths = tokenize_rows(rows, ("chosen", "rejected"), tokenizer).row_lengths()
-    return [rows[i] for batch in plan_batches(lengths, batch_size=CONFIG.batch_size) for i in batch.rows]
+def _agreement(case: Case, note: str) -> Row:
+    apart = max(abs(a - b) for a, b in zip(Ours(case).losses(), Theirs(case).losses(), strict=True))
+    what = f"{case.method}, {case.shape}: losses of the first {case.steps} steps, ours and TRL's"
+    return Row(what, f"{apart:.1e} apart", f"at most {AGREED:g}", apart <= AGREED, note)
 
 
-def _ours(model, rows: list[dict], tokenizer, config: TrainConfig) -> tuple[list[float], list[float]]:
-    """Losses, and CPU-seconds of each step but the first."""
-    ends = []
-    history = train(
-        copy.deepcopy(model),
-        rows,
-        "dpo",
-        replace(config, evaluate_every=1),
-        tokenizer=tokenizer,
-        evaluate=lambda model, step: ends.append(time.process_time()) or {},
-        progress=False,
-    ).history
-    return history["loss"].tolist(), _differences(ends)
+def _steps(case: Case, orders: tuple[str, ...]) -> list[Row]:
+    """A step's CPU time against TRL's; for DPO against its own floor too."""
+    ours, theirs = Ours(case), Theirs(case)
+    seconds: dict[str, list[float]] = {"trl": [], "random": [], "sorted": []}
+    rates = []
+    for _ in range(ROUNDS):
+        seconds["trl"] += theirs.step_seconds()
+        rates.append(_matmul_rate())
+        for order in orders:
+            seconds[order] += ours.step_seconds(order)
+    medians = {name: statistics.median(values) for name, values in seconds.items() if values}
+    rows = [_ratio(case, order, medians) for order in orders]
+    if case.method == "dpo":
+        rows.append(_floor(case, medians, statistics.median(rates)))
+    return rows
 
 
-class TRL:
-    """TRL's DPO trainer on given rows, in their order."""
+def _ratio(case: Case, order: str, medians: dict[str, float]) -> Row:
+    ratio, target = medians["trl"] / medians[order], TARGETS[order][case.shape]
+    note = f"{1000 * medians[order]:.0f} against {1000 * medians['trl']:.0f} CPU-ms; TRL's batches random, ours {order}"
+    what = f"{case.method}, {case.shape}: step, ours {order}"
+    return Row(what, f"{ratio:.2f}× TRL's speed", f"at least {target}×", ratio >= target, note)
 
-    def __init__(self, model, rows: list[dict], tokenizer):
-        self.start = copy.deepcopy(model.state_dict())
-        self.ends: list[float] = []
-        args = DPOConfig(
-            output_dir=tempfile.mkdtemp(),
-            per_device_train_batch_size=CONFIG.batch_size,
-            max_steps=STEPS,
-            learning_rate=CONFIG.learning_rate,
-            lr_scheduler_type="constant",
-            adam_beta1=CONFIG.betas[0],
-            adam_beta2=CONFIG.betas[1],
-            max_grad_norm=CONFIG.max_grad_norm,
-            train_sampling_strategy="sequential",
-            precompute_ref_log_probs=True,
-            gradient_checkpointing=False,
-            bf16=False,
-            use_cpu=True,
-            dataloader_pin_memory=False,
-            logging_steps=1,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
+
+def _floor(case: Case, medians: dict[str, float], rate: float) -> Row:
+    own, trl = (flops(case, side) / rate for side in ("ours", "trl"))
+    ratio, target = medians["random"] / own, FLOOR[case.shape]
+    note = f"{rate / 1e9:.0f} GFLOP/s in a large matmul of this run; TRL over its own floor: {medians['trl'] / trl:.2f}"
+    what = f"{case.method}, {case.shape}: own step over own FLOP floor"
+    return Row(what, f"{ratio:.2f}", f"at most {target}", ratio <= target, note)
+
+
+def _matmul_rate(size: int = 1024, times: int = 3) -> float:
+    """Floating-point operations a CPU second, where nothing but a multiplication of large matrices is done."""
+    a, b = torch.ones(size, size), torch.ones(size, size)
+    a @ b
+    start = time.process_time()
+    for _ in range(times):
+        a @ b
+    return times * 2 * size**3 / (time.process_time() - start)
+
+
+def flops(case: Case, side: str) -> float:
+    """Of a mean step of DPO: multiplications and additions that its tokens need, forward once and backward twice.
+
+    Ours are those of the packed row, each prompt once; TRL's those of every pair's two sequences. Neither counts
+    padding, and both count logits at response positions only.
+    """
+    config = case.model().config
+    width, layers = config.hidden_size, config.num_hidden_layers
+    block = 4 * width**2 + 3 * width * config.intermediate_size  # multiplications for each token
+    rows, batches = case.batches()
+    total = 0
+    for batch in batches:
+        packed = pack(rows.select(batch.rows))
+        places = packed.position_ids[0] + 1  # of each token: as many tokens as it attends to
+        if side == "trl":
+            second = [torch.arange(1, len(rows.prompts[row]) + 1) for row in batch.rows]
+            places = torch.cat([places, *second])
+        total += 6 * (block * layers * len(places) + width * case.vocabulary * len(packed.targets))
+        total += 12 * layers * width * places.sum().item()
+    return total / len(batches)
+
+
+@dataclass(frozen=True)
+class Side:
+    """What the fresh processes of one side took."""
+
+    first_step: float
+    peak: float
+
+
+def _alone() -> Iterator[Row]:
+    """Start-up and peak memory of fresh processes, in turn."""
+    for size, case, times in (
+        ("1.1 M", replace(_case("dpo", "1.1 M"), steps=10, rows=512), 2),
+        ("10 M", replace(_case("dpo", "10 M"), steps=4), 1),
+    ):
+        runs = [(alone("trl", case), alone("ours", case)) for _ in range(times)]
+        trl, ours = (
+            Side(*(statistics.median(run[name] for run in side) for name in ("first_step", "peak")))
+            for side in zip(*runs, strict=True)
         )
-        clock = type(
-            "Clock", (TrainerCallback,), {"on_step_end": lambda *_, **__: self.ends.append(time.process_time())}
-        )
-        self.trainer = DPOTrainer(
-            model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, callbacks=[clock()]
-        )
-
-    def losses(self) -> list[float]:
-        self._train()
-        return [entry["loss"] for entry in self.trainer.state.log_history if "loss" in entry]
-
-    def step_seconds(self) -> list[float]:
-        self.trainer.args.logging_steps = 10 * STEPS
-        self._train()
-        return _differences(self.ends)
-
-    def _train(self) -> None:
-        self.ends.clear()
-        self.trainer.model.load_state_dict(self.start)
-        self.trainer.train()
+        if case.rows:
+            yield _start_up(ours, trl, case.rows, times)
+        yield _memory(ours, trl, size)
 
 
-def _differences(ends: list[float]) -> list[float]:
-    return [b - a for a, b in zip(ends, ends[1:], strict=False)]
+def _start_up(ours: Side, trl: Side, pairs: int, times: int) -> Row:
+    ratio = ours.first_step / trl.first_step
+    note = (
+        f"{ours.first_step:.1f} against {trl.first_step:.1f} CPU-s, {pairs} pairs with precomputed reference; imports "
+        f"and making the model included; medians of {times}"
+    )
+    return Row("dpo, 1.1 M: start-up to the first step", f"{ratio:.2f} of TRL's", "at most 0.5", ratio <= 0.5, note)
+
+
+def _memory(ours: Side, trl: Side, size: str) -> Row:
+    what, target = f"dpo, {size}: peak memory", MEMORY[size]
+    if math.isnan(ours.peak):
+        return Row(what, "not measured", f"at most {target}", note="needs Linux")
+    ratio = ours.peak / trl.peak
+    note = f"{ours.peak:.0f} against {trl.peak:.0f} MiB of the whole process, libraries included"
+    return Row(what, f"{ratio:.2f} of TRL's", f"at most {target}", ratio <= target, note)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     print_rows(run(), "training")
