@@ -20,24 +20,23 @@ def recorded(rate, pairs, column, arm="dpo"):
 
 
 def test_a_step_is_written_as_in_the_lesson():
-    assert [step_name(rate) for rate in (3.2e-4, 6e-5, 2e-5, 1e-5)] == ["3.2e-4", "6e-5", "2e-5", "1e-5"]
+    assert [step_name(rate) for rate in (3.2e-4, 6e-5, 1e-5)] == ["3.2e-4", "6e-5", "1e-5"]
 
 
 @pytest.mark.parametrize("column", ["gold", "kl", "malformed", "chosen_logp"])
 def test_the_curves_are_the_recorded_means(column):
-    own = recorded(2e-5, 9120, column)
-    found = measured(column, DPO, "2e-5", 9120)
+    own = recorded(1e-5, 23776, column)
+    found = measured(column, DPO, "1e-5", 23776)
     assert found.mean == pytest.approx(sum(own) / len(own))
     assert (found.low, found.high) == pytest.approx((min(own), max(own)))
 
 
-def test_the_lessons_own_studies_are_read_too():
+def test_the_lessons_own_study_is_read_too():
     stored = json.loads((lesson12.RECORDED / "past_the_peak.json").read_text())
     rows = [dict(zip(stored["columns"], values, strict=True)) for values in stored["data"]]
     own = [row["gold"] for row in rows if (row["arm"], row["step"]) == ("dpo_0.5", 10)]
     assert len(own) >= 2
     assert measured("gold", ARMS["dpo_0.5"], "3.2e-4", 320).mean == pytest.approx(sum(own) / len(own))
-    assert (DPO, "1e-5") in runs()
 
 
 def test_between_measurements_lies_a_straight_line_and_beyond_the_last_nothing():
@@ -51,19 +50,19 @@ def test_between_measurements_lies_a_straight_line_and_beyond_the_last_nothing()
 
 
 def test_the_peak_walks_to_the_right_as_the_step_shrinks():
-    found = [best(DPO, step) for step in ("3.2e-4", "6e-5", "2e-5", "1e-5")]
+    found = [best(DPO, step) for step in ("3.2e-4", "6e-5", "1e-5")]
     assert found == sorted(found) and found[0] < 2000 and found[-1] > 10_000
-    assert best("no such arm", "2e-5") is None
+    assert best("no such arm", "1e-5") is None
 
 
 def test_the_sentence_tells_peak_and_place():
-    said = sentence(DPO, "2e-5", 100_000)
-    gold = recorded(2e-5, 100_000, "gold")
-    assert f"best at {best(DPO, '2e-5'):,} preferences" in said
+    said = sentence(DPO, "1e-5", 100_000)
+    gold = recorded(1e-5, 100_000, "gold")
+    assert f"best at {best(DPO, '1e-5'):,} preferences" in said
     assert f"Stopped at 100,000: gold {sum(gold) / len(gold):.2f}" in said
     assert "chosen log-prob −" in said
     assert "not followed as far as 100,000" in sentence(DPO, "3.2e-4", 100_000)
-    assert "not on record" in sentence(ARMS["dpo_0.5"], "2e-5", 320)
+    assert "not on record" in sentence(ARMS["dpo_0.5"], "1e-5", 320)
 
 
 def test_what_is_drawn_is_what_is_measured():

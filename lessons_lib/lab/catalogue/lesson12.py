@@ -1,6 +1,6 @@
-"""Lesson 12: more preferences at the same settings, and a step so small that 10,000 are not yet too many.
+"""Lesson 12: a few thousand preferences at a large step, live, and what a larger β changes there.
 
-The runs of 100,000 preferences are the benchmark's scale part; these stand beside them, at its batch and schedule.
+The runs of up to 100,000 preferences are the benchmark's scale part; these share its batch and schedule.
 """
 
 from functools import partial
@@ -11,34 +11,23 @@ from lessons_lib.training import TrainConfig
 
 BATCH = 32
 
-
-def _config(learning_rate: float, evaluate_every: int) -> TrainConfig:
-    """One pass at a constant step, as in the scale runs: a run's course then does not depend on its length."""
-    return TrainConfig(
-        batch_size=BATCH, epochs=1, schedule="constant", append_eos=False,
-        learning_rate=learning_rate, evaluate_every=evaluate_every,
-    )  # fmt: skip
-
-
 STUDIES = (
     Study(
         name="past_the_peak",
         question="What do 3,000 preferences do at the largest step of the scale runs, and what does a larger β change?",
         make_rows=partial(annotators.label_pairs, n=94 * BATCH),
-        config=_config(3.2e-4, evaluate_every=10),  # the scale runs' largest step: its peak comes within 3,000
+        config=TrainConfig(
+            batch_size=BATCH,
+            epochs=1,
+            learning_rate=3.2e-4,  # the scale runs' largest step: its peak comes within 3,000
+            schedule="constant",  # as there: a run's course then does not depend on its length
+            append_eos=False,
+            evaluate_every=10,
+        ),
         arms={
             f"dpo_{beta}": Arm(f"DPO, β = {beta}", "dpo", {"hyperparameters": {"beta": beta}}) for beta in (0.1, 0.5)
         },
         seeds=(0, 1, 2),
-        samples=256,
-    ),
-    Study(
-        name="small_step",
-        question="Where does DPO's peak come at a step that is half the smallest of the scale runs?",
-        make_rows=partial(annotators.label_pairs, n=900 * BATCH),
-        config=_config(1e-5, evaluate_every=100),
-        arms={"dpo": Arm("DPO, β = 0.1, step 1e-5", "dpo", {"hyperparameters": {"beta": 0.1}})},
-        seeds=(0, 1),
         samples=256,
     ),
 )
