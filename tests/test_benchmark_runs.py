@@ -285,6 +285,25 @@ def test_a_model_and_a_dataset_of_ones_own(tmp_path, capsys):
     assert table.loc["untouched", "accuracy"] == 0.5 and table.loc[["dpo", "kto"], "accuracy"].min() > 0.9
     assert set(table["learning_rate"]) <= {0.0, 1e-4, 5e-3} and "accuracy, mean over seeds" in capsys.readouterr().out
 
+    # A reward model that is trained on nothing still reads the replies; another setting leaves the first rows alone.
+    save(tiny.reward_model(), tiny.tokenizer(), tmp_path / "judge")
+    how[how.index("kto")] = "sft"
+    judged = ["--reward-model", tmp_path / "judge", "--set", "epochs=1"]
+    assert main(["benchmark", *map(str, own + how + judged)]) == 0
+    printed = capsys.readouterr().out
+    assert "reward, mean over seeds" in printed and "kto" not in printed
+    again = files.read("benchmark_own", tmp_path)
+    assert len(again) == 6 and again["reward_win_rate"].notna().sum() == 3
+    assert again.dropna().set_index("arm").loc["untouched", "reward_win_rate"] == 0.5
+
+
+def test_a_reward_model_that_is_none_is_refused(tmp_path, capsys):
+    save(tiny.model(), tiny.tokenizer(), tmp_path / "model")
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, tiny.pairs(160))))
+    own = ["--model", tmp_path / "model", "--data", tmp_path / "pairs.jsonl", "--reward-model", tmp_path / "nowhere"]
+    assert main(["benchmark", *map(str, own), "--jobs", "1", "--no-progress", "--out", str(tmp_path)]) == 2
+    assert "--reward-model: " in capsys.readouterr().err
+
 
 @pytest.mark.slow
 def test_another_model_is_searched_and_run(tmp_path, monkeypatch):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 
+import torch
+from transformers import LlamaConfig, LlamaForSequenceClassification
+
 from lessons_lib.models import new_model, word_level_tokenizer
 
 GOOD = [f"good{i}" for i in range(8)]
@@ -19,6 +22,13 @@ def tokenizer():
 def model(architecture: str = "gpt2", *, seed: int = 0, max_length: int = 32):
     sizes = dict(vocab_size=len(WORDS), layers=2, width=16, heads=2)
     return new_model(architecture, **sizes, max_length=max_length, seed=seed)
+
+
+def reward_model(*, seed: int = 0):
+    """A classifier with one output over the same words, as reward models are."""
+    torch.manual_seed(seed)
+    sizes = dict(vocab_size=len(WORDS), num_hidden_layers=1, hidden_size=16, num_attention_heads=2)
+    return LlamaForSequenceClassification(LlamaConfig(**sizes, intermediate_size=16, num_labels=1, pad_token_id=2))
 
 
 def pairs(n: int, *, seed: int = 0) -> list[dict]:

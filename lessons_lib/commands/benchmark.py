@@ -30,9 +30,10 @@ def add_arguments(parser) -> None:
     parser.add_argument("--arms", nargs="+", metavar="NAME", help="default: all")
     parser.add_argument("--seeds", help="such as 0-11 or 0,3,6 (default: 0-11; of the scale part 0-2)")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_REGIME}, three seeds: about 3 minutes")
-    own = parser.add_argument_group("a model and a dataset of yours, by held-out pair accuracy")
+    own = parser.add_argument_group("a model and a dataset of yours, by held-out pair accuracy or a reward model")
     own.add_argument("--model", help="a folder written by save_pretrained, or a Hub id")
     own.add_argument("--data", help="one of the project's datasets, a file of pairs, or a Hub id")
+    own.add_argument("--reward-model", default="", help="scores sampled replies too: a folder or Hub id, one output")
     own.add_argument("--learning-rates", nargs="+", type=float, default=[5e-7, 2e-6, 1e-5], metavar="RATE",
                      help="to choose from on validation prompts, the same for every arm")  # fmt: skip
     own.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of every run: see `train`")
@@ -60,11 +61,13 @@ def run(arguments) -> int:
         raise UserError(f"--jobs: expected at least 1, got {jobs}")
     how = {"jobs": jobs, "dask": arguments.dask, "progress": arguments.progress}
 
-    from lessons_lib.benchmark import record, sizes
+    from lessons_lib.benchmark import own, record, sizes
 
-    command = shlex.join(["python", "-m", "lessons_lib", *sys.argv[1:]])
+    command, only = shlex.join(["python", "-m", "lessons_lib", *sys.argv[1:]]), {}
     if arguments.model:
-        path = _own(arguments, arms, seeds, command, how)
+        chosen = _own_run(arguments)
+        only = {"regime": arguments.data, "checkpoint": arguments.model, "settings": chosen.settings}
+        path = own.record(arguments.out, chosen, arms=arms, seeds=seeds, command=command, **how)
     elif arguments.part == "tuning":
         path = record.tune(arguments.out, regimes=regimes, arms=arms, **how)
     elif arguments.part == "scale":
@@ -75,19 +78,19 @@ def run(arguments) -> int:
     else:
         choices = _choices(arguments.out)
         path = record.matrix(arguments.out, choices, regimes=regimes, arms=arms, seeds=seeds, command=command, **how)
-    _print(path)
+    _print(path, only)
     return 0
 
 
-def _own(arguments, arms, seeds, command: str, how: dict) -> Path:
+def _own_run(arguments):
+    """What to train and measure on a model and a dataset of one's own."""
     from lessons_lib.benchmark import own
     from lessons_lib.commands.train import settings
 
     config = settings(arguments.set, "dpo")
     if config.hyperparameters:
         raise UserError(f"--set: {', '.join(config.hyperparameters)} belong to one loss; set what all arms share")
-    chosen = own.OwnRun(arguments.model, arguments.data, arguments.learning_rates, config)
-    return own.record(arguments.out, chosen, arms=arms, seeds=seeds, command=command, **how)
+    return own.OwnRun(arguments.model, arguments.data, arguments.learning_rates, config, arguments.reward_model)
 
 
 def _choices(folder: Path):
@@ -98,12 +101,14 @@ def _choices(folder: Path):
     return tuning.choose(files.read(tuning.NAME, folder if here else None))
 
 
-def _print(path: Path) -> None:
-    """The table as means over seeds, and where it lies."""
+def _print(path: Path, only: dict[str, str]) -> None:
+    """The table as means over seeds, of the rows with `only` these values, and where it lies."""
     from lessons_lib.benchmark import reading
 
     table = reading.files.read(path.stem, path.parent)
-    measure = next(name for name in ("accuracy", "gold") if name in table)
+    for column, value in only.items():
+        table = table[table[column] == value]
+    measure = next(name for name in ("reward", "accuracy", "gold") if name in table)
     if "regime" in table:
         found = reading.matrix(table, measure)
         print(f"{measure}, mean over seeds and its 95 % interval")
