@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 
 import matplotlib
 import numpy as np
@@ -25,6 +26,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
 
 from lessons_lib.metrics import mean_interval
 
@@ -118,6 +120,12 @@ def set_margins(figure: Figure, *, left=54.0, right=10.0, top=8.0, bottom=46.0, 
         bottom=bottom / height,
         wspace=between / panel,
     )
+
+
+def strips(figure: Figure, left: float) -> list[Bbox]:
+    """The pixels of each of the axes side by side, from `left` CSS pixels before it to where the next one's begin."""
+    edges = [ax.bbox.x0 - left / 72 * figure.dpi for ax in figure.axes] + [figure.bbox.x1]
+    return [Bbox([[start, 0], [end, figure.bbox.y1]]) for start, end in pairwise(edges)]
 
 
 def wrapped(text: str, width: float) -> str:

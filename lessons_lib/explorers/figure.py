@@ -10,15 +10,21 @@ import numpy as np
 from lessons_lib import plots
 from lessons_lib.explorers.core import Band, Bars, Curve, Explorer, Level, Panel, Point, Target, fitted
 
+LEFT = 56.0  # CSS pixels of a panel's left margin, where its y axis stands
 NOTEBOOK_WIDTH = 864.0  # CSS pixels that an output has in JupyterLab on a small laptop
 PLOT_HEIGHT = 236.0  # of the axes with their labels
 NUMBER_WIDTH = 24.0  # CSS pixels; bars narrower than that carry no numbers (the page's script has the same)
+WIDE = 10_000  # numbers from here on would push the y axis's label out of the left margin
 LINE = 15  # height of a further line of an axis label
 
 
 def _x_label(panel: Panel, width: float) -> str:
     """The x axis's label, broken to fit under axes in a panel of this width."""
     return plots.wrapped(panel.x.label, width - 60)
+
+
+def _thousands(y: float, _place) -> str:
+    return f"{y / 1000:g}k" if abs(y) >= 1000 else f"{y:g}"
 
 
 class PanelDrawing:
@@ -36,7 +42,7 @@ class PanelDrawing:
             axes.set_yscale("log")
         else:
             axes.locator_params(axis="y", nbins=5)
-        self.limits = None
+        self.limits, self.plain = None, axes.yaxis.get_major_formatter()
         self.fit(values)
         self.artists = [self._make(mark) for mark in panel.marks]
         self.texts = self._bar_texts()
@@ -49,6 +55,8 @@ class PanelDrawing:
         if moved:
             self.limits = limits
             self.axes.set_ylim(*limits)
+            if not self.panel.y.log:
+                self.axes.yaxis.set_major_formatter(_thousands if limits[1] >= WIDE else self.plain)
         return moved
 
     def update(self, values) -> None:
@@ -171,7 +179,11 @@ def panel_svg(panel: Panel, values) -> str:
 
 
 class ExplorerDrawing:
-    """All panels of an explorer in one figure, redrawn by blitting: only what a slider moves is painted again."""
+    """All panels of an explorer in one figure, redrawn by blitting: only what a slider moves is painted again.
+
+    Three layers a panel: what never changes; the y axis, painted again when its range moves; the marks. A panel
+    whose values stay keeps its pixels.
+    """
 
     def __init__(self, explorer: Explorer, state: dict, scale: float):
         count = len(explorer.panels)
@@ -183,15 +195,19 @@ class ExplorerDrawing:
         legend = 6 + 18 * max((len(panel.marks) + 1) // 2 for panel in explorer.panels)
         self.width, self.height = room * count, PLOT_HEIGHT + top + self.below - 46 + legend
         self.figure, axes = plots.new_figure(self.width, self.height, columns=count)
-        plots.set_margins(self.figure, top=top, bottom=self.below + legend, left=56)
+        plots.set_margins(self.figure, top=top, bottom=self.below + legend, left=LEFT)
         self.figure.set_dpi(72 * scale)
         values = explorer.evaluate(**state)
         parts = zip(axes, explorer.panels, values, x_labels, strict=True)
         self.panels = [PanelDrawing(*part) for part in parts]
         for drawing, title in zip(self.panels, titles, strict=True):
             drawing.axes.set_title(title, color=plots.INK, loc="left")
+            drawing.axes.yaxis.set_animated(True)
             self._legend(drawing)
-        self.background = None
+        self.strips = plots.strips(self.figure, LEFT)
+        self.shown = [None] * count
+        self.empty = []  # pixels of each panel's lowest layer,
+        self.with_axis = [None] * count  # and with the y axis on it
 
     def _legend(self, drawing: PanelDrawing) -> None:
         if len(drawing.panel.marks) < 2:
@@ -206,13 +222,24 @@ class ExplorerDrawing:
 
     def paint(self, values) -> bytes:
         """The picture at these values, as PNG."""
-        moved = [drawing.fit(v) for drawing, v in zip(self.panels, values, strict=True)]
-        if self.background is None or any(moved):
-            self.figure.canvas.draw()
-            self.background = self.figure.canvas.copy_from_bbox(self.figure.bbox)
-        self.figure.canvas.restore_region(self.background)
-        for drawing, panel_values in zip(self.panels, values, strict=True):
-            drawing.update(panel_values)
-            for artist in drawing.moving():
-                drawing.axes.draw_artist(artist)
-        return plots.encode_png(self.figure.canvas)
+        canvas = self.figure.canvas
+        if not self.empty:
+            canvas.draw()
+            self.empty = [canvas.copy_from_bbox(strip) for strip in self.strips]
+        for place, panel_values in enumerate(values):
+            if panel_values != self.shown[place]:
+                self._paint_panel(place, panel_values)
+                self.shown[place] = panel_values
+        return plots.encode_png(canvas)
+
+    def _paint_panel(self, place: int, values) -> None:
+        drawing, canvas = self.panels[place], self.figure.canvas
+        moved = drawing.fit(values)
+        if moved or self.with_axis[place] is None:
+            canvas.restore_region(self.empty[place])
+            drawing.axes.draw_artist(drawing.axes.yaxis)
+            self.with_axis[place] = canvas.copy_from_bbox(self.strips[place])
+        canvas.restore_region(self.with_axis[place])
+        drawing.update(values)
+        for artist in drawing.moving():
+            drawing.axes.draw_artist(artist)
