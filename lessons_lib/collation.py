@@ -7,7 +7,7 @@ as two lists of ids from here on, so that no mask is ever guessed from a pad id.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -19,6 +19,7 @@ from lessons_lib.errors import UserError
 
 TRUNCATIONS = ("error", "keep_start", "keep_end")
 BATCH_ORDERS = ("random", "sorted")
+CHUNK_ROWS = 1000  # tokenized, or read back, at a time
 SORTING_WINDOW = 8  # batches; wide enough to fill them with rows of one length, narrow enough to keep them mixed
 
 
@@ -47,6 +48,10 @@ class TokenRows:
         """Tokens of each response: column name to (rows,)."""
         return {column: torch.tensor([len(ids) for ids in rows]) for column, rows in self.responses.items()}
 
+    def token_counts(self) -> list[list[int]]:
+        """Tokens of each row's prompt, then of its response in each column."""
+        return [[len(ids) for ids in rows] for rows in (self.prompts, *self.responses.values())]
+
     def row_lengths(self) -> list[int]:
         """Tokens of each row's longest sequence, prompt included: what padding depends on."""
         columns = self.responses.values()
@@ -55,6 +60,11 @@ class TokenRows:
     def to(self, device) -> TokenRows:
         """The same rows with their labels on `device`."""
         return self if self.labels is None else replace(self, labels=self.labels.to(device))
+
+    def chunks(self) -> Iterator[bytes]:
+        """All tokens in the order of the rows, as bytes: each row's lengths, then its ids."""
+        for row in zip(self.prompts, *self.responses.values(), strict=True):
+            yield row_bytes(row)
 
     def select(self, indices: list[int]) -> TokenRows:
         """The rows at `indices`, in that order."""
@@ -66,6 +76,47 @@ class TokenRows:
         )
 
 
+def row_bytes(row: Sequence[list[int]]) -> bytes:
+    """A row's prompt and responses as 4-byte numbers: the length of each, then the ids of each."""
+    return np.fromiter(itertools.chain(map(len, row), *row), dtype=np.uint32).tobytes()
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Prompts of rows with the completions of other rows, each pair made when it is asked for.
+
+    Attributes:
+        rows: where both come from, in memory or on disk.
+        own, others: row numbers of the prompts and of the completions.
+        reference: as in `TokenRows`.
+    """
+
+    rows: TokenRows
+    own: np.ndarray
+    others: np.ndarray
+    reference: dict[str, torch.Tensor] = field(default_factory=dict)
+    responses: tuple[str, ...] = ("mismatched",)
+    labels: None = None
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+    def row_lengths(self) -> np.ndarray:
+        prompts, completions = np.asarray(self.rows.token_counts())
+        return prompts[self.own] + completions[self.others]
+
+    def chunks(self) -> Iterator[bytes]:
+        for start in range(0, len(self), CHUNK_ROWS):
+            yield from self.select(range(start, min(start + CHUNK_ROWS, len(self)))).chunks()
+
+    def select(self, indices: Sequence[int]) -> TokenRows:
+        indices = list(indices)
+        prompts = self.rows.select(self.own[indices].tolist()).prompts
+        completions = self.rows.select(self.others[indices].tolist()).responses["completion"]
+        reference = {column: logps[indices] for column, logps in self.reference.items()}
+        return TokenRows(prompts, {"mismatched": completions}, reference=reference)
+
+
 def tokenize_rows(
     rows: Iterable[Mapping],
     columns: Sequence[str],
@@ -74,6 +125,7 @@ def tokenize_rows(
     max_length: int | None = None,
     truncation: str = "error",
     append_eos: bool = True,
+    first: int = 0,
 ) -> TokenRows:
     """Turn checked preference rows into token ids.
 
@@ -90,6 +142,7 @@ def tokenize_rows(
             "keep_end": cut the start of the prompt. Neither cut leaves an empty prompt or response.
         append_eos: end every plain-text response with the end-of-sequence id, so that the model learns to
             stop. A chat template closes the turn itself.
+        first: the number by which errors call the first row.
 
     Raises:
         UserError: for no rows, messages without a chat template, a row without tokens, or one that is too long.
@@ -108,8 +161,8 @@ def tokenize_rows(
     responses = {column: _encode_responses(rows, column, prompts, encode) for column in columns}
     if append_eos and not chat:
         _append_eos(responses, tokenizer)
-    _refuse_empty({"prompt": prompts, **responses})
-    truncated = _fit(prompts, responses, max_length, truncation)
+    _refuse_empty({"prompt": prompts, **responses}, first)
+    truncated = _fit(prompts, responses, max_length, truncation, first)
     labels = torch.tensor([row["label"] for row in rows]) if "completion" in columns else None
     return TokenRows(prompts, responses, labels, truncated=truncated)
 
@@ -131,6 +184,37 @@ class Batch:
     epoch: float
 
 
+class Plan(Sequence):
+    """All batches of a run, kept as one array of row numbers: 4 bytes a row and epoch.
+
+    Attributes:
+        rows: row numbers, step after step.
+        ends: where each step's rows end.
+        epochs: passes over the data when the step is done.
+    """
+
+    def __init__(self, batches: list[np.ndarray], epochs: list[float]):
+        self.rows = np.concatenate(batches).astype(np.int32)
+        self.ends = np.cumsum([len(batch) for batch in batches])
+        self.epochs = np.array(epochs)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, number):
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(len(self)))]
+        number = range(len(self))[number]
+        start = int(self.ends[number - 1]) if number else 0
+        return Batch(number + 1, self.rows[start : self.ends[number]].tolist(), start, float(self.epochs[number]))
+
+    def next_rows(self) -> np.ndarray:
+        """For each entry of `rows` the row that follows it in its batch; the first follows the last."""
+        following = np.roll(self.rows, -1)
+        following[self.ends - 1] = self.rows[np.concatenate([[0], self.ends[:-1]])]
+        return following
+
+
 def plan_batches(
     lengths: Sequence[int],
     *,
@@ -140,7 +224,7 @@ def plan_batches(
     steps: int | None = None,
     seed: int = 0,
     at_least: int = 1,
-) -> list[Batch]:
+) -> Plan:
     """All batches of a run, the same for the same seed; each epoch takes every row once.
 
     Args:
@@ -152,26 +236,26 @@ def plan_batches(
         steps: how many batches instead of how many epochs; the rows are repeated until there are enough.
         at_least: a last batch with fewer rows joins the one before it.
     """
-    batches, start = [], 0
+    lengths, batches, passes = np.asarray(lengths), [], []
     for epoch in itertools.count() if steps else range(epochs):
-        rows_of_batches = _epoch(lengths, batch_size, order, np.random.default_rng((seed, epoch)), at_least)
-        for number, rows in enumerate(rows_of_batches, start=1):
-            batches.append(Batch(len(batches) + 1, rows, start, epoch + number / len(rows_of_batches)))
-            start += len(rows)
-            if len(batches) == steps:
-                return batches
-    return batches
+        of_epoch = _epoch(lengths, batch_size, order, np.random.default_rng((seed, epoch)), at_least)
+        batches += of_epoch
+        passes += [epoch + number / len(of_epoch) for number in range(1, len(of_epoch) + 1)]
+        if steps and len(batches) >= steps:
+            break
+    return Plan(batches[:steps], passes[:steps])
 
 
-def _epoch(lengths: Sequence[int], batch_size: int, order: str, rng, at_least: int) -> list[list[int]]:
-    rows = rng.permutation(len(lengths)).tolist()
+def _epoch(lengths: np.ndarray, batch_size: int, order: str, rng, at_least: int) -> list[np.ndarray]:
+    rows = rng.permutation(len(lengths))
     if order == "sorted":
-        window = SORTING_WINDOW * batch_size
-        for i in range(0, len(rows), window):
-            rows[i : i + window] = sorted(rows[i : i + window], key=lengths.__getitem__)
+        size = SORTING_WINDOW * batch_size
+        for i in range(0, len(rows), size):
+            window = rows[i : i + size]
+            rows[i : i + size] = window[np.argsort(lengths[window], kind="stable")]
     batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
     if len(batches) > 1 and len(batches[-1]) < at_least:
-        batches[-2:] = [batches[-2] + batches[-1]]
+        batches[-2:] = [np.concatenate(batches[-2:])]
     if order == "sorted":
         batches = [batches[i] for i in rng.permutation(len(batches))]
     return batches
@@ -196,17 +280,17 @@ def _append_eos(responses: dict[str, list[list[int]]], tokenizer) -> None:
             ids.append(eos)
 
 
-def _refuse_empty(columns: dict[str, list[list[int]]]) -> None:
+def _refuse_empty(columns: dict[str, list[list[int]]], first: int) -> None:
     for name, rows in columns.items():
         empty = [number for number, ids in enumerate(rows) if not ids]
         if empty:
             raise UserError(
-                f"data[{empty[0]}]: {name} has no tokens (rows like this: {len(empty)}); drop the row, "
+                f"data[{first + empty[0]}]: {name} has no tokens (rows like this: {len(empty)}); drop the row, "
                 f"and give an empty prompt at least a start token"
             )
 
 
-def _fit(prompts: list[list[int]], responses: dict[str, list[list[int]]], limit: int | None, truncation: str) -> int:
+def _fit(prompts: list[list[int]], responses: dict[str, list[list[int]]], limit, truncation: str, first: int) -> int:
     """Shorten rows above `limit` in place, by the policy; the number of rows that were shortened."""
     shortened = 0
     for row, prompt in enumerate(prompts):
@@ -221,7 +305,7 @@ def _fit(prompts: list[list[int]], responses: dict[str, list[list[int]]], limit:
             prompts[row] = prompt[longest - limit :]
         else:
             raise UserError(
-                f"data[{row}]: {len(prompt)} prompt tokens and up to {longest} response tokens do not fit into "
+                f"data[{first + row}]: {len(prompt)} prompt tokens and up to {longest} response tokens do not fit into "
                 f"{limit} with truncation={truncation!r}; raise max_length as far as the model allows, choose "
                 f"'keep_start' (cut the responses' ends) or 'keep_end' (cut the prompt's start), or drop the row"
             )

@@ -122,7 +122,10 @@ def fingerprint(model) -> str:
 
 
 def rows_fingerprint(rows: TokenRows) -> str:
-    """A hash of every token of every row, and of the labels."""
-    digest = hashlib.blake2b(repr((rows.prompts, rows.responses)).encode(), digest_size=16)
-    digest.update(repr(None if rows.labels is None else rows.labels.tolist()).encode())
+    """A hash of every token of every row, and of the labels; the same for rows in memory and on disk."""
+    digest = hashlib.blake2b(repr(tuple(rows.responses)).encode(), digest_size=16)
+    for chunk in rows.chunks():
+        digest.update(chunk)
+    if rows.labels is not None:
+        digest.update(rows.labels.cpu().numpy().tobytes())
     return digest.hexdigest()

@@ -76,6 +76,7 @@ class TrainConfig:
     evaluate_every: int | None = _within("[1, inf)", None)  # steps; None: after the last step only
     checkpoint_dir: str | None = None  # keeps the run's state; the same call goes on from it
     save_every: int = _within("[1, inf)", 50)  # steps between two saved states
+    token_dir: str | None = None  # a folder on disk for the rows' tokens, for many rows; None: kept in memory
     reference_cache: str | None = None  # a folder for reference log-probs; None: kept in memory only
 
     def __post_init__(self):

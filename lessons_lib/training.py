@@ -13,6 +13,7 @@ KTO's mismatched pairs: the seed fixes all batches beforehand.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,13 +27,14 @@ import torch.nn.functional as F
 from tqdm.auto import tqdm
 
 from lessons_lib._surroundings import one_thread
-from lessons_lib.collation import Batch, TokenRows, plan_batches, tokenize_rows
+from lessons_lib.collation import Batch, Crossed, Plan, TokenRows, plan_batches, tokenize_rows
 from lessons_lib.data.preferences import check
 from lessons_lib.errors import UserError
 from lessons_lib.losses import kto_reference_point
 from lessons_lib.resume import Checkpoints
 from lessons_lib.scoring import fingerprint, response_logps, rows_fingerprint, score_rows
 from lessons_lib.sharding import is_sharded, make_accelerator
+from lessons_lib.token_file import write_tokens
 from lessons_lib.train_config import STANDARD_RUN, Objective, TrainConfig, objective_for
 
 if TYPE_CHECKING:
@@ -119,7 +121,7 @@ def train(
         history = checkpoints.load()
 
         model.zero_grad()  # an earlier use may have left a gradient behind
-        left = batches[len(history) :]
+        left = itertools.islice(batches, len(history), None)
         bar = tqdm(left, method, len(batches), initial=len(history), unit="step", disable=not progress)
         for batch in bar:
             learning_rate = config.learning_rate * learning_rate_factor(batch.step, len(batches), config)
@@ -150,7 +152,7 @@ class Run(NamedTuple):
 
     policy: torch.nn.Module
     rows: TokenRows
-    mismatched: TokenRows | None  # every step's prompts with another row's response, for KTO; step after step
+    mismatched: Crossed | None  # every step's prompts with another row's response, for KTO; step after step
     objective: Objective
     config: TrainConfig
     accelerator: Accelerator
@@ -254,14 +256,16 @@ def _tokenized(data: Iterable[Mapping], objective: Objective, model, tokenizer, 
     if config.max_length and context and config.max_length > context:
         raise UserError(f"max_length: expected at most the model's context length {context}, got {config.max_length}")
     rows = check(data, shape=objective.shape, source="data")
-    return tokenize_rows(
-        rows if objective.shape else _imitated(rows),
-        objective.columns,
-        tokenizer,
+    rows = rows if objective.shape else _imitated(rows)
+    tokenize = partial(
+        tokenize_rows,
+        columns=objective.columns,
+        tokenizer=tokenizer,
         max_length=config.max_length or context,
         truncation=config.truncation,
         append_eos=config.append_eos,
     )
+    return write_tokens(rows, objective.columns, tokenize, config.token_dir) if config.token_dir else tokenize(rows)
 
 
 def _imitated(rows: Iterable[Mapping]) -> Iterator[dict]:
@@ -272,7 +276,7 @@ def _imitated(rows: Iterable[Mapping]) -> Iterator[dict]:
         yield {"prompt": row["prompt"], "chosen": row["chosen"] if "chosen" in row else row["completion"]}
 
 
-def _planned(rows: TokenRows, objective: Objective, config: TrainConfig, processes: int) -> list[Batch]:
+def _planned(rows: TokenRows, objective: Objective, config: TrainConfig, processes: int) -> Plan:
     at_least = max(processes, 2 if "kl" in objective.inputs else 1)
     for name, value in ("batch_size", config.batch_size), ("data", len(rows)):
         if value < at_least:
@@ -291,12 +295,9 @@ def _planned(rows: TokenRows, objective: Objective, config: TrainConfig, process
     )
 
 
-def _mismatched(rows: TokenRows, batches: list[Batch]) -> TokenRows:
+def _mismatched(rows: TokenRows, batches: Plan) -> Crossed:
     """Each step's prompts with the response of the batch's next row, in the order of the steps."""
-    own = [row for batch in batches for row in batch.rows]
-    others = [row for batch in batches for row in batch.rows[1:] + batch.rows[:1]]
-    completions = rows.responses["completion"]
-    return TokenRows([rows.prompts[row] for row in own], {"mismatched": [completions[row] for row in others]})
+    return Crossed(rows, batches.rows, batches.next_rows())
 
 
 def _with_reference(
@@ -400,7 +401,7 @@ def _one_thread_if_small(model):
 def _identity(method: str, config: TrainConfig, model, reference, rows: TokenRows) -> dict:
     """What fixes a run's weights, by name: two runs that agree in it are one run."""
     settings = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
-    for name in ("evaluate_every", "checkpoint_dir", "save_every", "reference_cache"):
+    for name in ("evaluate_every", "checkpoint_dir", "save_every", "token_dir", "reference_cache"):
         del settings[name]
     settings["hyperparameters"] = dict(config.hyperparameters)
     models = {"model": fingerprint(model), "reference": fingerprint(reference or model)}

@@ -30,6 +30,7 @@ LAYERS = {
             "scoring",
             "packing",
             "sharding",
+            "token_file",
             "train_config",
         ],  # parts of memory and training
         *["data", "data.preferences", "data.readers", "data.hub_schemas", "data.judgements", "data.real"],

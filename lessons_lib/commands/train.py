@@ -13,7 +13,8 @@ HELP = "fine-tune a causal language model on preferences: dpo, ipo, kto, orpo, s
 EXAMPLE = """python -m lessons_lib train --model HuggingFaceTB/SmolLM2-135M-Instruct \\
       --data trl-lib/ultrafeedback_binarized --rows 2000 --method dpo \\
       --set beta=0.1 learning_rate=1e-6 max_length=1024 truncation=keep_start --output runs/dpo
-  accelerate launch --num_processes 2 -m lessons_lib train …   (the same run, shared by two processes)"""
+  accelerate launch --config_file lessons_lib/launch/one_machine.yaml --num_processes 2 -m lessons_lib train …
+      (the same run, shared by two processes; fsdp.yaml beside it divides the model among them too)"""
 
 
 def add_arguments(parser) -> None:
@@ -48,10 +49,12 @@ def run(arguments) -> None:
     from lessons_lib.sharding import is_sharded, make_accelerator, whole_weights
     from lessons_lib.training import train
 
+    if config.token_dir is None:  # beside the output there is a disk, and room
+        config = dataclasses.replace(config, token_dir=str(_existing(arguments.output)))
     model, tokenizer = load(arguments.model)
     result = train(
         model,
-        list(itertools.islice(read(arguments.data), arguments.rows)),
+        itertools.islice(read(arguments.data), arguments.rows),
         arguments.method,
         config,
         tokenizer=tokenizer,
@@ -67,6 +70,11 @@ def run(arguments) -> None:
         print(f"rows shortened to fit: {result.truncated}")
         print(f"processes: {accelerator.num_processes}{', the model sharded' if is_sharded(accelerator) else ''}")
         print(f"model, tokenizer and history.csv are in {arguments.output}")
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
 
 
 def settings(assignments: list[str], method: str):
