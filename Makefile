@@ -53,8 +53,8 @@ minutes: setup-dev  ## count the minutes that each lesson takes its reader
 grade-demo: setup-dev  ## grade thirty generated submissions in the sandbox and open the class report
 	$(BIN)/python tests/grade_demo.py
 
-bench: setup-dev  ## measure speed and memory, print each beside its target
-	$(BIN)/python tests/benchmarks/run.py
+bench: setup-dev  ## measure speed and memory beside their targets (NAMES="lessons site": these alone)
+	$(BIN)/python tests/benchmarks/run.py $(NAMES)
 
 clean:  ## remove what the commands built, the virtual environment included
 	rm -rf $(VENV) _build .pytest_cache .ruff_cache

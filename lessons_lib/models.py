@@ -1,6 +1,7 @@
 """Hugging Face causal language models: load one, make a small new one, sample from it.
 
-The only module that imports `transformers`. It knows nothing of preferences, methods or the lab.
+The only module that imports `transformers`, and that only when a model or a tokenizer is asked for: it takes
+seconds. It knows nothing of preferences, methods or the lab.
 `load` may fetch from the Hugging Face Hub, and says so when the Hub cannot be reached.
 """
 
@@ -10,28 +11,19 @@ import itertools
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from tqdm.auto import tqdm
-from transformers import (
-    AttentionInterface,
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    GPT2Config,
-    LlamaConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-)
-from transformers.utils import logging as transformers_logging
 
 from lessons_lib.errors import UserError
 from lessons_lib.logps import IGNORE_INDEX, sequence_logps
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 ARCHITECTURES = ("gpt2", "llama", "qwen2")
 
@@ -53,15 +45,19 @@ def load(
     Raises:
         UserError: no such folder or Hub id, no network, or not a causal language model.
     """
+    import transformers
+
     source = str(path_or_id)
     if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
         raise UserError(f"model: expected a folder written by save_pretrained, but there is no folder {source}")
     source = str(Path(source).expanduser()) if source.startswith("~") else source
     try:
-        config = AutoConfig.from_pretrained(source)  # small, and first: an unknown id fails before any large download
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        config = transformers.AutoConfig.from_pretrained(
+            source
+        )  # small, and first: an unknown id fails before any large download
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
         with _no_progress_bars() if Path(source).is_dir() else nullcontext():
-            model, report = AutoModelForCausalLM.from_pretrained(
+            model, report = transformers.AutoModelForCausalLM.from_pretrained(
                 source, config=config, dtype=dtype, output_loading_info=True
             )
     except OSError as error:  # what transformers raises for a missing file, an unknown id and no network alike
@@ -91,8 +87,10 @@ def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         UserError: no such folder or Hub id, no network, or no tokenizer there.
     """
+    import transformers
+
     try:
-        return AutoTokenizer.from_pretrained(str(Path(path_or_id).expanduser()))
+        return transformers.AutoTokenizer.from_pretrained(str(Path(path_or_id).expanduser()))
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"tokenizer: cannot load {path_or_id}: {_first_sentence(error)} Name a folder that holds a tokenizer.json, "
@@ -145,9 +143,11 @@ def new_model(
     Raises:
         UserError: for an architecture that is not in the list.
     """
+    import transformers
+
     tokens = dict(bos_token_id=bos_id, eos_token_id=eos_id)
     if architecture == "gpt2":
-        config = GPT2Config(
+        config = transformers.GPT2Config(
             vocab_size=vocab_size,
             n_layer=layers,
             n_embd=width,
@@ -161,7 +161,7 @@ def new_model(
             **tokens,
         )
     elif architecture in ("llama", "qwen2"):
-        config = {"llama": LlamaConfig, "qwen2": Qwen2Config}[architecture](
+        config = {"llama": transformers.LlamaConfig, "qwen2": transformers.Qwen2Config}[architecture](
             vocab_size=vocab_size,
             num_hidden_layers=layers,
             hidden_size=width,
@@ -177,7 +177,7 @@ def new_model(
         raise UserError(f"architecture: expected one of {', '.join(ARCHITECTURES)}, got {architecture!r}")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+        return transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
 
 
 def load_config(path_or_id: str | Path) -> dict:
@@ -186,8 +186,10 @@ def load_config(path_or_id: str | Path) -> dict:
     Raises:
         UserError: no such folder or Hub id, no network, or a configuration that transformers does not know.
     """
+    import transformers
+
     try:
-        return AutoConfig.from_pretrained(str(path_or_id)).to_dict()
+        return transformers.AutoConfig.from_pretrained(str(path_or_id)).to_dict()
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"model: cannot load the configuration of {path_or_id}: {_first_sentence(error)} Check the spelling and "
@@ -201,11 +203,13 @@ def from_config(config: dict, *, dtype: torch.dtype = torch.float32, device: str
     Raises:
         UserError: where transformers knows no such `model_type`, or it has no causal language model.
     """
+    import transformers
+
     fields = dict(config)
     try:
-        known = AutoConfig.for_model(fields.pop("model_type", None), **fields)
+        known = transformers.AutoConfig.for_model(fields.pop("model_type", None), **fields)
         with torch.device(device):
-            return AutoModelForCausalLM.from_config(known, dtype=dtype)
+            return transformers.AutoModelForCausalLM.from_config(known, dtype=dtype)
     except (ValueError, KeyError) as error:
         raise UserError(f"model: cannot build a causal language model: {_first_sentence(error)}") from error
 
@@ -220,13 +224,15 @@ def word_level_tokenizer(words: Sequence[str], *, bos: str, eos: str, pad: str) 
         words: the vocabulary, `bos`, `eos` and `pad` among them.
         bos, eos, pad: the words that begin a text, end one, and fill a batch.
     """
+    import transformers
+
     vocabulary = {word: index for index, word in enumerate(words)}
     missing = {bos, eos, pad} - vocabulary.keys()
     if missing or len(vocabulary) != len(words):
         raise ValueError(f"words: expected distinct words with {bos}, {eos} and {pad} among them, missing {missing}")
     tokenizer = Tokenizer(WordLevel(vocabulary))
     tokenizer.pre_tokenizer = WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token=eos, pad_token=pad)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token=eos, pad_token=pad)
 
 
 @torch.no_grad()
@@ -412,9 +418,11 @@ def attention_by(function, model):
     It takes the arguments of transformers' attention functions; what the model's call gets beyond its own
     arguments, it gets too.
     """
+    import transformers
+
     config = getattr(model, "module", model).config  # `accelerate` wraps the model where there are many processes
     before = config._attn_implementation
-    AttentionInterface.register(function.__qualname__, function)
+    transformers.AttentionInterface.register(function.__qualname__, function)
     config._attn_implementation = function.__qualname__
     try:
         yield
@@ -443,13 +451,15 @@ def _left_pad(prompt_ids: Sequence[Sequence[int]], device: torch.device) -> tupl
 @contextmanager
 def _no_progress_bars():
     """No bar for reading or writing weights on this machine's disk: in a notebook it is noise."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
+    import transformers
+
+    shown = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.disable_progress_bar()
     try:
         yield
     finally:
         if shown:
-            transformers_logging.enable_progress_bar()
+            transformers.utils.logging.enable_progress_bar()
 
 
 @torch.no_grad()

@@ -199,6 +199,22 @@ def test_these_do_without_torch(module):
     assert not loaded & {"torch", "transformers", "datasets"}, loaded
 
 
+def test_explorers_do_without_torch():
+    """Making one and showing its TRL config included; those of the decision tree read defaults from the losses."""
+    lessons = ", ".join(name.removeprefix("explorers.") for name in MODULES if name.startswith("explorers.lesson"))
+    loaded = loaded_by(f"from lessons_lib.explorers import {lessons}, show\nshow.mimebundle(lesson01.five_losses())")
+    assert "ipywidgets" in loaded and not loaded & {"torch", "transformers"}, loaded
+
+
+def test_recorded_runs_do_without_transformers():
+    assert "transformers" not in loaded_by("from lessons_lib.lab import studies\nstudies.studies()")
+
+
+def test_a_quiz_builds_no_grammar():
+    loaded = loaded_by("from lessons_lib.quiz import Quiz\nQuiz.from_bank(5)")
+    assert "jsonschema" in loaded and not loaded & {"lark", "rfc3987_syntax"}, loaded
+
+
 def test_the_list_of_commands_is_quick():
     """`python -m lessons_lib --help` imports every command's module; the heavy imports stand inside `run`."""
     loaded = loaded_by(

@@ -1,7 +1,9 @@
-"""Run every ``bench_*.py`` beside this file, each in a process of its own, and print one table.
+"""Run every ``bench_*.py`` beside this file, each in a process of its own; print one table and keep its readings.
 
 ``python tests/benchmarks/run.py [readers training …]``; without names, all of them. Each has a function
-``run() -> list[Row]``. They print what they measure and fail nothing: only a benchmark that breaks does.
+``run() -> list[Row]``. They print what they measure and fail nothing: only a benchmark that breaks does. The rows go
+into `readings.json`, with when, where and with what they were measured; those of benchmarks that did not run stay.
+The book's page on speed shows that file.
 """
 
 from __future__ import annotations
@@ -9,15 +11,20 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 from table import Row, print_rows
 
 FOLDER = Path(__file__).parent
+READINGS = FOLDER / "readings.json"
+PACKAGES = ("torch", "transformers", "accelerate", "trl", "matplotlib")  # whose versions a reading depends on
 
 
 def run_one(name: str) -> list[Row]:
@@ -37,15 +44,41 @@ def _environment() -> dict[str, str]:
     return {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", **os.environ}
 
 
+def keep(name: str, rows: list[Row], path: Path = READINGS) -> None:
+    """Put one benchmark's rows in the place of its older ones."""
+    readings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    readings[name] = {**_provenance(), "rows": [asdict(row) for row in rows]}
+    text = json.dumps(dict(sorted(readings.items())), indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _provenance() -> dict:
+    return {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,  # processes that wanted a core
+        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+    }
+
+
+def broke(rows: list[Row]) -> bool:
+    return any(row.measured.startswith("broke") for row in rows)
+
+
 def main(names: list[str]) -> int:
     known = sorted(path.stem.removeprefix("bench_") for path in FOLDER.glob("bench_*.py"))
     unknown = [name for name in names if name not in known]
     if unknown:
         print(f"no benchmark called {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
-    rows = [row for name in names or known for row in run_one(name)]
-    print_rows(rows)
-    return int(any(row.measured.startswith("broke") for row in rows))
+    everything = []
+    for name in names or known:
+        rows = run_one(name)
+        everything += rows
+        if not broke(rows):
+            keep(name, rows)
+    print_rows(everything)
+    return int(broke(everything))
 
 
 if __name__ == "__main__":
