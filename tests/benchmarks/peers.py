@@ -156,7 +156,7 @@ class Ours:
         self.start = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
 
     def losses(self, order: str = "random") -> list[float]:
-        return self._train(order, lambda: None)["loss"].tolist()
+        return [record["loss"] for record in self._train(order, lambda: None)]
 
     def step_seconds(self, order: str = "random") -> list[float]:
         """Of each step but the first."""
@@ -164,7 +164,7 @@ class Ours:
         self._train(order, lambda: ends.append(processor_seconds()))
         return _differences(ends)
 
-    def _train(self, order: str, at_step_end: Callable):
+    def _train(self, order: str, at_step_end: Callable) -> list[dict]:
         from lessons_lib.training import train
 
         self.model.load_state_dict(self.start)
@@ -176,7 +176,7 @@ class Ours:
             tokenizer=self.tokenizer,
             evaluate=lambda model, step: at_step_end() or {},
             progress=False,
-        ).history
+        ).records  # the table would import pandas, which TRL's list of dicts does without
 
 
 class Theirs:
@@ -290,8 +290,9 @@ def alone(side: str, case: Case) -> dict:
 
     Returns:
         "first_step": CPU seconds of the process until its first step is done; "peak": the process' peak memory in
-        MiB, or NaN where the system does not tell; "steps": seconds of each further step; "peak_gpu": GiB that
-        PyTorch held on the GPU at most.
+        MiB, or NaN where the system does not tell; "shared_seconds" and "shared_peak": the same when PyTorch and
+        transformers' model were imported and nothing else, which no side can avoid; "steps": seconds of each
+        further step; "peak_gpu": GiB that PyTorch held on the GPU at most.
     """
     command = [sys.executable, __file__, side, json.dumps(asdict(case))]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -301,6 +302,10 @@ def alone(side: str, case: Case) -> dict:
 
 
 def _alone_here(side: str, case: Case) -> dict:
+    import torch
+    from transformers import LlamaForCausalLM  # noqa: F401
+
+    shared = {"shared_seconds": time.process_time(), "shared_peak": _peak()}
     ends, first = [], []
 
     def at_step_end():
@@ -311,8 +316,7 @@ def _alone_here(side: str, case: Case) -> dict:
         Ours(case)._train("random", at_step_end)
     else:
         Theirs(case)._train(at_step_end)
-    answer = {"first_step": first[0], "steps": _differences(ends), "peak": _peak(), "peak_gpu": 0.0}
-    torch = sys.modules["torch"]
+    answer = {"first_step": first[0], "steps": _differences(ends), "peak": _peak(), "peak_gpu": 0.0, **shared}
     if torch.cuda.is_available():
         answer["peak_gpu"] = torch.cuda.max_memory_allocated() / 2**30
     return answer
