@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -37,13 +38,23 @@ class Launched(NamedTuple):
     facts: dict
 
 
-def launch(config: str, *command: str) -> None:
-    """Run a script or ``-m module`` on two CPU processes, by a shipped configuration."""
+def launch(config: str, *command: str, machines: int = 1) -> None:
+    """Run a script or ``-m module`` on two CPU processes, by a shipped configuration; each "machine" is a launcher."""
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(LAUNCH / config)]
-    launcher += ["--num_processes", "2", "--mixed_precision", "no", "--main_process_port", "0"]
+    launcher += ["--num_processes", "2", "--num_machines", str(machines), "--mixed_precision", "no"]
+    launcher += ["--main_process_port", str(free_port() if machines > 1 else 0), "--main_process_ip", "127.0.0.1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([*launcher, *command], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    ranks = [[*launcher, "--machine_rank", str(rank), *command] for rank in range(machines)]
+    for running in [subprocess.Popen(words, **pipes) for words in ranks]:
+        _, errors = running.communicate()
+        assert running.returncode == 0, errors[-3000:]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -104,13 +115,13 @@ def test_adapters_are_saved_whole(launched):
 
 
 @pytest.mark.slow
-def test_the_command_trains_and_saves_a_sharded_model(tmp_path):
+def test_two_machines_train_and_save_a_sharded_model_by_the_command(tmp_path):
     save(tiny.model("llama"), tiny.tokenizer(), tmp_path / "model")
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, tiny.rows_for("kto", 24))))
     command = ["-m", "lessons_lib", "train", "--model", tmp_path / "model", "--data", tmp_path / "rows.jsonl"]
     settings = ["batch_size=7", "learning_rate=5e-3", "warmup_steps=2", "epochs=3", "rows_per_pass=2"]
     command += ["--method", "kto", "--output", tmp_path / "out", "--quiet", "--set", *settings]
-    launch("fsdp.yaml", *map(str, command))
+    launch("fsdp_many_machines.yaml", *map(str, command), machines=2)
     losses = pd.read_csv(tmp_path / "out" / "history.csv")["loss"]
     np.testing.assert_allclose(losses, alone("kto").history["loss"], rtol=0, atol=1e-4)
     trained, expected = load(tmp_path / "out")[0].state_dict(), alone("kto").model.state_dict()
