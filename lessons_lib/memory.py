@@ -145,7 +145,7 @@ class Components:
 
     @property
     def total_bytes(self) -> float:
-        return sum(dataclasses.astuple(self))
+        return sum(vars(self).values())
 
     def as_dict(self) -> dict[str, float]:
         return dataclasses.asdict(self)

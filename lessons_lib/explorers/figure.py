@@ -48,16 +48,14 @@ class PanelDrawing:
         self.texts = self._bar_texts()
         self.update(values)
 
-    def fit(self, values) -> bool:
-        """Set the y range; True if it moved, so that the background must be drawn again."""
+    def fit(self, values) -> None:
+        """Set the y range."""
         limits = fitted(self.panel, values)
-        moved = limits != self.limits
-        if moved:
+        if limits != self.limits:
             self.limits = limits
             self.axes.set_ylim(*limits)
             if not self.panel.y.log:
                 self.axes.yaxis.set_major_formatter(_thousands if limits[1] >= WIDE else self.plain)
-        return moved
 
     def update(self, values) -> None:
         """Move every artist to the values of `Explorer.evaluate` for this panel."""
@@ -207,7 +205,7 @@ class ExplorerDrawing:
         self.strips = plots.strips(self.figure, LEFT)
         self.shown = [None] * count
         self.empty = []  # pixels of each panel's lowest layer,
-        self.with_axis = [None] * count  # and with the y axis on it
+        self.with_axis = {}  # and with the y axis on it, for each range it had: sliders go to and fro
 
     def _legend(self, drawing: PanelDrawing) -> None:
         if len(drawing.panel.marks) < 2:
@@ -234,12 +232,13 @@ class ExplorerDrawing:
 
     def _paint_panel(self, place: int, values) -> None:
         drawing, canvas = self.panels[place], self.figure.canvas
-        moved = drawing.fit(values)
-        if moved or self.with_axis[place] is None:
+        drawing.fit(values)
+        seen = (place, drawing.limits)
+        if seen not in self.with_axis:
             canvas.restore_region(self.empty[place])
             drawing.axes.draw_artist(drawing.axes.yaxis)
-            self.with_axis[place] = canvas.copy_from_bbox(self.strips[place])
-        canvas.restore_region(self.with_axis[place])
+            self.with_axis[seen] = canvas.copy_from_bbox(self.strips[place])
+        canvas.restore_region(self.with_axis[seen])
         drawing.update(values)
         for artist in drawing.moving():
             drawing.axes.draw_artist(artist)
