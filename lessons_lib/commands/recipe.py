@@ -63,6 +63,7 @@ def run(arguments) -> int:
         print(path)
     for line in (*notes, *advice):
         print(line)
+    print(f"Run it with: cd {arguments.output} && accelerate launch --config_file accelerate.yaml train.py")
     return 0
 
 
