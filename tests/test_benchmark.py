@@ -255,6 +255,14 @@ def test_a_pair_that_turns_round_in_another_model_is_found():
     assert found.loc[("dpo", "ipo"), "here"].estimate == pytest.approx(-0.5)
 
 
+def test_a_tie_beside_a_winner_has_no_winner():
+    golds = {"dpo": [1.0, 1.1, 0.9], "kto": [0.0, 0.1, -0.1]}
+    found = benchmark.verdicts(
+        pd.concat([table(golds), table(golds | {"kto": [1.2, 0.9, 1.0]}, "noisy_20")]), ("dpo", "kto")
+    )
+    assert found["winner"].tolist() == ["dpo", None]
+
+
 def test_power_falls_with_noise_and_says_its_seeds():
     quiet, loud = (
         benchmark.power(table({arm: rng.normal(0, spread, 12).tolist() for arm in "ab"}), arms=("a", "b"))["effect"][0]

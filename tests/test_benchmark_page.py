@@ -71,12 +71,14 @@ def test_dpo_peaks_and_falls_and_the_step_decides_when():
 
 
 def test_the_setting_moved_gold_as_much_as_the_method_did():
-    """The page's judgement: among the settings tried on clean pairs, against the five methods at their best there."""
-    tuned = benchmark.tuned().query("regime == 'clean'")
-    best = tuned.groupby(["arm", "strength", "learning_rate"])["gold"].max()
-    by_setting = (best.groupby("arm").max() - best.groupby("arm").min())[list(design.FIVE)].min()
-    by_method = best.groupby("arm").max()[list(design.FIVE)]
-    assert by_setting > by_method.max() - by_method.min()
+    """The page's judgement: the settings of the search's first round, against the five methods at their best there."""
+    more = []
+    for regime, rows in benchmark.tuned().groupby("regime"):
+        first = rows[(rows["seed"] == design.tuning_seeds(regime)[0]) & rows["arm"].isin(design.FIVE)]
+        best = first.groupby(["arm", "strength", "learning_rate"])["gold"].max().groupby("arm")
+        by_setting, by_method = best.max() - best.min(), best.max().max() - best.max().min()
+        more.append(by_setting.median() > by_method)
+    assert sum(more) >= 12
 
 
 def test_claims_are_judged_by_their_intervals():
@@ -92,3 +94,9 @@ def test_every_claim_names_cells_of_the_design_and_a_source_of_the_bibliography(
     for claim in claims.CLAIMS:
         assert f"{{{claim.source}," in sources
         assert {cell for contrast in claim.contrasts for cell in (contrast.more, contrast.less)} <= cells
+
+
+def test_in_either_other_model_part_of_the_order_turns_round():
+    changes = benchmark.order_changes(benchmark.transfer())
+    assert changes.groupby("size")["changed"].sum().min() >= 1
+    assert changes["changed"].mean() < 0.5  # and most of it does not

@@ -33,7 +33,7 @@ COLUMNS = ("chosen", "rejected")
 def few_prompts(monkeypatch):
     """The pool's first prompts alone, so that scoring them takes no time."""
     small = checkpoints.Pool(world.prompts("train")[:24], POOL.split("train").replies[: 24 * 16])
-    monkeypatch.setattr(checkpoints, "pool", lambda name: small)
+    monkeypatch.setattr(checkpoints, "pool", lambda name, size: small)
     for cached in (loop.reference_logps, runs._data, runs._drawn):
         cached.cache_clear()
     yield small

@@ -175,7 +175,8 @@ def test_confidence_follows_the_evidence():
 
     assert confidence(RATED) == "high"
     assert confidence(dataclasses.replace(RATED, unpaired=0.2)) == "moderate"
-    assert confidence(facts(checkpoint="base")) == confidence(facts(reference="none")) == "moderate"
+    assert confidence(facts(checkpoint="base")) == "moderate"
+    assert confidence(facts(reference="none")) == "low"  # the benchmark has others ahead of SimPO on clean pairs
     assert confidence(facts(**NOISY)) == "moderate"
     assert confidence(facts(flip_rate=0.18, flip_low=0.11, flip_high=0.29)) == "low"  # either side of the threshold
     assert confidence(facts(**CLEAN)) == "low"  # a tie

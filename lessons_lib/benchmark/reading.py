@@ -106,7 +106,9 @@ def verdicts(table: pd.DataFrame, arms: Sequence[str] = FIVE, measure: str = "go
         rows.append(
             (regime, found.leader, found.winner, found.members, lead.estimate, lead.low, lead.high, len(checkpoints))
         )
-    return pd.DataFrame(rows, columns=["regime", "leader", "winner", "members", "lead", "low", "high", "seeds"])
+    found = pd.DataFrame(rows, columns=["regime", "leader", "winner", "members", "lead", "low", "high", "seeds"])
+    winners = pd.Series([row[2] for row in rows], dtype=object)  # as text, pandas would write a tie's None as NaN
+    return found.assign(winner=winners)
 
 
 def power(table: pd.DataFrame, arms: Sequence[str] = FIVE, measure: str = "gold", *, chance: float = 0.8):
