@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-TARGET = 300  # seconds for all of them together, on two idle cores
+TARGET = 240  # seconds for all of them together, on two idle cores
 
 
 def pytest_terminal_summary(terminalreporter):

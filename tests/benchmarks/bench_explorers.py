@@ -48,7 +48,7 @@ def _lab(running, folder: Path) -> Row:
         page.wait_for_selector("img.widget-image", timeout=90_000)
         page.locator(".noUi-handle").first.focus()
         page.wait_for_timeout(3000)
-        return _row("JupyterLab", key_times(page, 80, 250), 150)
+        return _row("JupyterLab", key_times(page, 80, 250), 60)
 
 
 def _row(face: str, times: list[float], target: int) -> Row:
