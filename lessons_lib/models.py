@@ -98,6 +98,28 @@ def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:
         ) from error
 
 
+def load_reward_model(path_or_id: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A classifier with one output, in evaluation mode, and its tokenizer, from a folder or the Hub.
+
+    Raises:
+        UserError: no such folder or Hub id, no network, or another number of outputs.
+    """
+    import transformers
+
+    source = str(Path(path_or_id).expanduser())
+    try:
+        model = transformers.AutoModelForSequenceClassification.from_pretrained(source).eval()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"reward model: cannot load {path_or_id}: {_first_sentence(error)} Name a folder that holds one, or a Hub "
+            f"id, and check the network."
+        ) from error
+    if model.config.num_labels != 1:
+        raise UserError(f"reward model: expected one output, got {model.config.num_labels} from {path_or_id}")
+    return model, tokenizer
+
+
 def save(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,

@@ -302,7 +302,7 @@ def test_a_reward_model_that_is_none_is_refused(tmp_path, capsys):
     (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, tiny.pairs(160))))
     own = ["--model", tmp_path / "model", "--data", tmp_path / "pairs.jsonl", "--reward-model", tmp_path / "nowhere"]
     assert main(["benchmark", *map(str, own), "--jobs", "1", "--no-progress", "--out", str(tmp_path)]) == 2
-    assert "--reward-model: " in capsys.readouterr().err
+    assert "reward model: cannot load" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -185,19 +185,9 @@ class OwnRun:
     def _loaded_judge(self):
         """The reward model and its tokenizer."""
         if self._judge is None:
-            from transformers import AutoModelForSequenceClassification, AutoTokenizer
+            from lessons_lib.models import load_reward_model
 
-            try:
-                judge = AutoModelForSequenceClassification.from_pretrained(self.reward_model).eval()
-                tokenizer = AutoTokenizer.from_pretrained(self.reward_model)
-            except (OSError, ValueError) as error:
-                raise UserError(f"--reward-model: {self.reward_model} cannot be loaded: {error}") from None
-            if judge.config.num_labels != 1:
-                raise UserError(
-                    f"--reward-model: expected a classifier with one output, got {judge.config.num_labels} "
-                    f"from {self.reward_model}"
-                )
-            self._judge = judge, tokenizer
+            self._judge = load_reward_model(self.reward_model)
         return self._judge
 
     def _tokens(self, rows: list[dict]):
