@@ -15,7 +15,7 @@ from lessons_lib.benchmark import design, tuning
 from lessons_lib.benchmark.design import Point
 
 TUNING, NAME = "transfer_tuning", "transfer"
-SIZES = {"llama": "Llama, 46 thousand weights", "large": "Llama, 1 million weights"}
+SIZES = {"llama": "Llama, 46 k", "large": "Llama, 1 M"}  # as readers see them, with their weights
 REGIMES = ("clean", "near_deterministic", "displacing")
 ARMS = (*design.FIVE, "untouched")
 SEEDS = range(3)
