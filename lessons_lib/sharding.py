@@ -30,6 +30,7 @@ def make_accelerator() -> Accelerator:
         UserError: for FSDP's first version, which replaces the parameters that the optimizer knows.
     """
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    accelerator.native_amp = False  # `TrainConfig` says the precision: not what a trainer before us left in accelerate
     state = accelerator.state
     if os.environ.get("ACCELERATE_USE_FSDP") == "true" and state.distributed_type == DistributedType.MULTI_CPU:
         state.fsdp_plugin = FullyShardedDataParallelPlugin()  # reads what `accelerate launch` left in the environment

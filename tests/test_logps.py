@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from lessons_lib import logps as library
-from lessons_lib.logps import IGNORE_INDEX, response_token_logps, sequence_logps
+from lessons_lib.logps import IGNORE_INDEX, in_tiles, response_token_logps, sequence_logps, target_logps
 
 X = IGNORE_INDEX
 PAD = 3  # also a real token of the vocabulary
@@ -302,6 +302,20 @@ def test_token_logps_are_zero_outside_the_response():
     torch.testing.assert_close(token_logps.sum(1), sequence_logps(logits, labels))
 
 
+@pytest.mark.parametrize("tile", [1, 3 * VOCABULARY, 2**25])
+def test_a_table_in_pieces_is_the_table(tile, monkeypatch):
+    """Values and gradients, in pieces of one token, of three, and whole; against a softmax of the whole."""
+    monkeypatch.setattr(library, "TILE", tile)
+    logits = torch.randn(10, VOCABULARY, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    targets, (pieces, whole) = torch.arange(10) % VOCABULARY, (logits.clone().requires_grad_() for _ in range(2))
+    found = in_tiles(target_logps, pieces, targets, vocabulary=VOCABULARY)
+    expected = torch.log_softmax(whole, dim=1)[torch.arange(10), targets]
+    torch.testing.assert_close(found, expected)
+    weights = torch.arange(10.0, dtype=torch.float64)
+    (found @ weights).backward(), (expected @ weights).backward()
+    torch.testing.assert_close(pieces.grad, whole.grad)
+
+
 def test_every_public_function_is_in_this_file():
     public = {name for name, value in vars(library).items() if callable(value) and value.__module__ == library.__name__}
-    assert public == {"sequence_logps", "response_token_logps"}
+    assert public == {"sequence_logps", "response_token_logps", "target_logps", "in_tiles"}

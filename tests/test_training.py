@@ -10,6 +10,8 @@ import math
 import pytest
 import tiny
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from lessons_lib import losses, scoring
 from lessons_lib.collation import plan_batches, tokenize_rows
@@ -338,12 +340,26 @@ def test_threads_and_denormals_are_restored():
 def test_no_bf16_unless_asked():
     dtypes = set()
     model = tiny.model()
-    model.lm_head.register_forward_hook(lambda module, args, output: dtypes.add(output.dtype))
+    model.transformer.h[0].mlp.c_fc.register_forward_hook(lambda module, args, output: dtypes.add(output.dtype))
     run(model=model)
     assert dtypes == {torch.float32}
     history = run(config=dataclasses.replace(SHORT, bf16=True, max_steps=2), model=model).history
     assert torch.bfloat16 in dtypes
     assert history["loss"].iloc[0] == pytest.approx(math.log(2), abs=1e-3)
+
+
+def test_another_trainers_precision_does_not_slip_in():
+    """accelerate keeps one state a process, and TRL's trainers set bf16 in it unless told otherwise."""
+    dtypes = set()
+    model = tiny.model()
+    model.transformer.h[0].mlp.c_fc.register_forward_hook(lambda module, args, output: dtypes.add(output.dtype))
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        assert Accelerator(cpu=True, mixed_precision="bf16").mixed_precision == "bf16"
+        run(model=model)
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    assert dtypes == {torch.float32}
 
 
 @pytest.mark.parametrize("method", EVERY)
