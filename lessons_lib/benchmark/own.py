@@ -127,13 +127,12 @@ class OwnRun:
 
     def _measure(self, model, rows: list[dict]) -> dict[str, float]:
         """Pair accuracy, and what became of chosen and rejected responses, in nats against the starting model."""
-        from accelerate import Accelerator
-
         from lessons_lib.scoring import score_rows
+        from lessons_lib.sharding import make_accelerator
 
         _, start, _ = self._parts()
         tokens = self._tokens(rows)
-        accelerator = Accelerator()
+        accelerator = make_accelerator()  # on the device that training takes
         settings = dict(rows_per_pass=self.config.rows_per_pass or self.config.batch_size, accelerator=accelerator)
         now, before = (score_rows(m.to(accelerator.device).eval(), tokens, **settings) for m in (model, start))
         chosen, rejected = (now[side] - before[side] for side in ("chosen", "rejected"))

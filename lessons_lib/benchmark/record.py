@@ -104,8 +104,7 @@ class _Cell:
 
     def current(self, row: dict) -> bool:
         """Whether a run was made at the setting that is chosen now."""
-        point = self._point(row["regime"], row["arm"])
-        return point is None or {name: row[name] for name in tuning.written(point)} == tuning.written(point)
+        return tuning.is_at(row, self._point(row["regime"], row["arm"]))
 
     def _point(self, regime: str, arm: str):
         return tuning.point_of(self.choices, regime, arm) if ARMS[arm].method else None

@@ -60,8 +60,7 @@ class Run:
 
     def current(self, row: dict) -> bool:
         """Whether a run was made at the setting that is chosen now."""
-        point = self._point(row["size"], row["regime"], row["arm"])
-        return point is None or {name: row[name] for name in tuning.written(point)} == tuning.written(point)
+        return tuning.is_at(row, self._point(row["size"], row["regime"], row["arm"]))
 
     def _point(self, size: str, regime: str, arm: str) -> Point | None:
         return tuning.point_of(self.choices[size], regime, arm) if design.ARMS[arm].method else None

@@ -64,6 +64,11 @@ def written(point: Point) -> dict:
     return {"strength": json.dumps(dict(point.strength)), "learning_rate": point.learning_rate, "stop": point.stop}
 
 
+def is_at(row: dict, point: Point | None) -> bool:
+    """Whether a run was made at a setting; the untouched model, None, has none to differ in."""
+    return point is None or {name: row[name] for name in CANDIDATE} == written(point)
+
+
 def candidates(rows: pd.DataFrame) -> pd.DataFrame:
     """All that one arm tried in one regime: strength, learning_rate, stop, mean gold, seeds; the best choice first."""
     found = rows.groupby(CANDIDATE)["gold"].agg(gold="mean", seeds="size").reset_index()
