@@ -337,6 +337,12 @@ def test_recorded_runs_are_at_the_recorded_choices():
         assert (row.strength, row.learning_rate, row.stop) == chosen, (row.regime, row.arm)
 
 
+def test_a_row_at_another_setting_is_made_again():
+    cell = record._Cell(benchmark.choices())
+    row = benchmark.results().query("arm == 'dpo'").iloc[0].to_dict()
+    assert cell.current(row) and not cell.current({**row, "learning_rate": 2 * row["learning_rate"]})
+
+
 def test_recorded_tables_are_whole():
     results, scale = benchmark.results(), benchmark.scale()
     assert not results.duplicated(["regime", "arm", "seed"]).any()
