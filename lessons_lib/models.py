@@ -433,6 +433,13 @@ def pack(
     return input_ids, labels
 
 
+def layers_of(model) -> list[torch.nn.Module]:
+    """The blocks that a transformer repeats, in their order; none for a model that is not transformers' own."""
+    from transformers.modeling_layers import GradientCheckpointingLayer  # the base of all of them
+
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+
 @contextmanager
 def attention_by(function, model):
     """Inside, `function` computes attention in the model's layers, and nobody makes a mask for it.

@@ -72,6 +72,7 @@ class TrainConfig:
     lora_rank: int | None = _within("[1, inf)", None)  # train adapters of this rank; None: train all weights
     lora_alpha: float = _within("(0, inf)", 16.0)  # adapters are scaled by lora_alpha / lora_rank
     bf16: bool = False  # autocast to bfloat16: fast on recent GPUs, slow on most CPUs
+    compile: bool = False  # fuse the layers' operators: half a minute of compiling, then faster steps, for long runs
 
     evaluate_every: int | None = _within("[1, inf)", None)  # steps; None: after the last step only
     checkpoint_dir: str | None = None  # keeps the run's state; the same call goes on from it

@@ -29,6 +29,7 @@ from tqdm.auto import tqdm
 
 from lessons_lib._surroundings import one_thread
 from lessons_lib.collation import Batch, Crossed, Plan, TokenRows, plan_batches, tokenize_rows
+from lessons_lib.compiling import CompiledLayers
 from lessons_lib.data.preferences import check
 from lessons_lib.errors import UserError
 from lessons_lib.losses import kto_reference_point
@@ -126,6 +127,7 @@ def train(
             rows, mismatched = score(rows), mismatched and score(mismatched)
 
         run = Run(policy, rows, mismatched, objective, config, accelerator)
+        fused = CompiledLayers(policy) if config.compile else nullcontext()
         checkpoints = Checkpoints(config.checkpoint_dir, identity, accelerator)
         history = checkpoints.load()
 
@@ -137,7 +139,8 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
 
-            metrics = forward_backward(run, batch)
+            with fused:
+                metrics = forward_backward(run, batch)
             grad_norm = accelerator.clip_grad_norm_(policy.parameters(), config.max_grad_norm).item()
             if not math.isfinite(grad_norm):
                 raise _not_finite("gradient", batch, config, rows=batch.rows)

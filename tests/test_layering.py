@@ -26,6 +26,7 @@ LAYERS = {
         *[
             "architecture",
             "collation",
+            "compiling",
             "resume",
             "scoring",
             "packing",

@@ -54,6 +54,7 @@ class Case:
         vocabulary: token ids.
         prompt, response: the fewest and the most tokens, start and end token included.
         bf16: autocast to bfloat16.
+        compile: torch.compile for the layers, on our side.
     """
 
     method: str = "dpo"
@@ -65,6 +66,7 @@ class Case:
     prompt: tuple[int, int] = (12, 20)
     response: tuple[int, int] = (8, 48)
     bf16: bool = False
+    compile: bool = False
 
     def with_pairs(self, pairs: int) -> Case:
         """The same with as many responses a step as `pairs` pairs have."""
@@ -83,6 +85,7 @@ class Case:
             schedule="constant",
             warmup_steps=0,
             bf16=self.bf16,
+            compile=self.compile,
         )
 
     def words(self) -> list[str]:
