@@ -1,4 +1,4 @@
-"""Boundary checks shared by the losses: shapes, dtypes and hyper-parameters, never tensor values.
+"""Boundary checks shared by the losses: shapes and dtypes, never tensor values.
 
 Looking only at metadata keeps the losses usable under ``torch.func``, ``torch.compile`` and CUDA
 graphs. Every message says what was expected, what came, and what to do next.
@@ -6,9 +6,7 @@ graphs. Every message says what was expected, what came, and what to do next.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from numbers import Real
 
 import torch
 
@@ -52,14 +50,3 @@ def check_labels(name: str, labels: torch.Tensor, like: torch.Tensor) -> None:
         raise ValueError(
             f"{name}: expected one label per example, shape {tuple(like.shape)}, got {tuple(labels.shape)}"
         )
-
-
-def check_number(name: str, value: Real, interval: str) -> None:
-    """Raise unless `value` is a finite number in `interval`, written as in mathematics: "(0, inf)", "[0, 0.5)"."""
-    low, high = (float(end) for end in interval[1:-1].split(","))
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(f"{name}: expected a finite number in {interval}, got {value!r}")
-    above = value > low or (value == low and interval[0] == "[")
-    below = value < high or (value == high and interval[-1] == "]")
-    if not (above and below):
-        raise ValueError(f"{name}: expected a number in {interval}, got {value:g}")

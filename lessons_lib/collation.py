@@ -17,8 +17,6 @@ import torch
 from lessons_lib.data.preferences import messages_to_text
 from lessons_lib.errors import UserError
 
-TRUNCATIONS = ("error", "keep_start", "keep_end")
-BATCH_ORDERS = ("random", "sorted")
 CHUNK_ROWS = 1000  # tokenized, or read back, at a time
 SORTING_WINDOW = 8  # batches; wide enough to fill them with rows of one length, narrow enough to keep them mixed
 

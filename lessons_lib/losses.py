@@ -24,7 +24,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from lessons_lib._checks import check_labels, check_logps, check_number
+from lessons_lib._checks import check_labels, check_logps
+from lessons_lib._numbers import check_number
 
 
 class PairLoss(NamedTuple):

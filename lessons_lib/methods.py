@@ -2,16 +2,17 @@
 
 The trainer, the comparison pages, the decision tree, the explorers and the tests read `METHODS`.
 A method's loss function is the source of its defaults and of what it takes: `inputs` and
-`hyperparameters[...].default` are read from its signature, so they cannot disagree with it. Only they load
-the losses, and torch with them: whoever asks for nothing else, as the memory calculator does, waits for neither.
+`hyperparameters[...].default` are read from its signature, so they cannot disagree with it. They are read from the
+text of `losses.py`: whoever asks for facts alone, as the decision tree does, does not wait for torch.
 """
 
 from __future__ import annotations
 
-import inspect
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -85,12 +86,13 @@ class Method:
     @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Names of the tensors the loss takes, in order: what a trainer must provide."""
-        return tuple(p.name for p in self._parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+        return tuple(argument.arg for argument in self._signature.args)
 
     @cached_property
     def hyperparameters(self) -> MappingProxyType[str, HyperParameter]:
         """The knobs by name, each with the default that the loss function itself has."""
-        defaults = {p.name: p.default for p in self._parameters if p.kind is p.KEYWORD_ONLY}
+        names = (argument.arg for argument in self._signature.kwonlyargs)
+        defaults = dict(zip(names, map(ast.literal_eval, self._signature.kw_defaults), strict=True))
         return MappingProxyType({k.name: replace(k, default=defaults[k.name]) for k in self.knobs})
 
     @property
@@ -103,8 +105,15 @@ class Method:
         return self.policy_passes > (2 if self.data == "paired" else 1)
 
     @property
-    def _parameters(self):
-        return inspect.signature(self.loss).parameters.values()
+    def _signature(self) -> ast.arguments:
+        return _signatures()[f"{self.key}_loss"]
+
+
+@cache
+def _signatures() -> dict[str, ast.arguments]:
+    """The arguments of each function in `losses.py`, by its name."""
+    source = Path(__file__).with_name("losses.py").read_text(encoding="utf-8")
+    return {node.name: node.args for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
 
 
 _BETA = HyperParameter("beta", "β", (0.01, 0.5), "larger stays closer to the reference", "beta")

@@ -8,15 +8,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
-from lessons_lib._checks import check_number
-from lessons_lib.collation import BATCH_ORDERS, TRUNCATIONS
+from lessons_lib._numbers import check_number
 from lessons_lib.errors import UserError
 from lessons_lib.methods import METHODS
 
+if TYPE_CHECKING:
+    import torch
+
+BATCH_ORDERS = ("random", "sorted")
+TRUNCATIONS = ("error", "keep_start", "keep_end")
 SCHEDULES = ("linear", "cosine", "constant")
 
 
@@ -159,6 +161,8 @@ def objective_for(name: str, config: TrainConfig) -> Objective:
 
 def _try_loss(objective: Objective) -> None:
     """Let the loss itself refuse a hyper-parameter that is out of range."""
+    import torch  # here, so that settings can be made and read without it
+
     tensors = {name: torch.zeros(1) for name in objective.inputs}
     scalars = {"kl": torch.zeros(()), "desirable": torch.tensor([True])}
     tensors |= {name: tensor for name, tensor in scalars.items() if name in tensors}

@@ -442,8 +442,8 @@ def test_the_real_datasets_get_the_argued_answer_and_alternative(name):
         assert advice.confidence == "low"
 
 
-def test_importing_the_decision_needs_neither_torch_nor_duckdb():
-    use = "import sys, lessons_lib.decide as d; d.load_tree(); d.briefs(); d.walk(d.Facts('paired', 1, 1))"
+def test_the_decision_needs_neither_torch_nor_duckdb():
+    use = "import sys, lessons_lib.decide as d; d.load_tree(); d.briefs(); d.recommend(d.Facts('paired', 1, 1))"
     code = f"{use}; assert not {{'torch', 'duckdb'}} & {{*sys.modules}}"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -37,7 +37,8 @@ LAYERS = {
         *["data", "data.preferences", "data.readers", "data.hub_schemas", "data.judgements", "data.real"],
         *["data.real_rows", "data.figures", "data.twins", "data.rated_log", "data.samples"],
     ],
-    0: ["", "losses", "logps", "textbook", "_checks", "errors", "_surroundings"],  # "" is the package itself
+    # "" is the package itself
+    0: ["", "losses", "logps", "textbook", "_checks", "_numbers", "errors", "_surroundings"],
 }
 
 NETWORK = ["data.real", "data.readers", "models"]
@@ -164,7 +165,7 @@ from ..i import j
         ("lessons_lib.data.i.j", False),
     ]
     assert own_imports("methods") == {"losses"}
-    assert own_imports("losses") == {"_checks"}
+    assert own_imports("losses") == {"_checks", "_numbers"}
 
 
 # ---------------------------------------------------------------- what an import costs, in a fresh process
@@ -189,8 +190,8 @@ def test_light_modules_load_nothing(module):
     assert loaded_by(f"import lessons_lib{module}") == {"lessons_lib"}
 
 
-def test_losses_log_probs_and_methods_load_torch_alone():
-    loaded = loaded_by("import lessons_lib.losses, lessons_lib.logps, lessons_lib.methods")
+def test_losses_and_log_probs_load_torch_alone():
+    loaded = loaded_by("import lessons_lib.losses, lessons_lib.logps")
     assert loaded - loaded_by("import torch.nn.functional") == {"lessons_lib"}
 
 
@@ -201,14 +202,20 @@ def test_these_do_without_torch(module):
 
 
 def test_explorers_do_without_torch():
-    """Making one and showing its TRL config included; those of the decision tree read defaults from the losses."""
+    """Making one and showing its TRL config included."""
     lessons = ", ".join(name.removeprefix("explorers.") for name in MODULES if name.startswith("explorers.lesson"))
     loaded = loaded_by(f"from lessons_lib.explorers import {lessons}, show\nshow.mimebundle(lesson01.five_losses())")
     assert "ipywidgets" in loaded and not loaded & {"torch", "transformers"}, loaded
 
 
-def test_recorded_runs_do_without_transformers():
-    assert "transformers" not in loaded_by("from lessons_lib.lab import studies\nstudies.studies()")
+def test_recorded_runs_do_without_torch():
+    """What a lesson's first picture needs, and the texts of the lab's samples."""
+    loaded = loaded_by(
+        "from lessons_lib import plots\nfrom lessons_lib.lab import annotators, studies\n"
+        "for study in studies.studies().values(): studies.recorded(study)\n"
+        "annotators.label_pairs(studies.checkpoints.pool('sft-0'), 10, seed=0)"
+    )
+    assert "pandas" in loaded and not loaded & {"torch", "transformers", "accelerate"}, loaded
 
 
 def test_a_quiz_builds_no_grammar():

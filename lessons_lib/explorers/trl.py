@@ -24,9 +24,8 @@ def filled(template: str, explorer: Explorer, **values) -> str:
 
 def _config(method, sliders) -> str:
     lines = [f"{name}={value!r}," for name, value in method.trl.settings.items()]
-    knobs = {knob.name: knob for knob in method.knobs}  # `hyperparameters` would load torch, for defaults
     for name, slider in sliders.items():
-        knob = knobs[name]
+        knob = method.hyperparameters[name]
         lines.append(f"{knob.trl_name}={{{slider}}},  # {knob.symbol}")
     trap = f"# {method.trl.trap}\n" if method.trl.trap else ""
     body = "".join(f"    {line}\n" for line in lines)

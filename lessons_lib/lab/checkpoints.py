@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lessons_lib import models
 from lessons_lib.errors import UserError
 from lessons_lib.lab import world
 
@@ -31,6 +30,8 @@ def load(name: str, size: str = "small"):
     (46 thousand parameters, in the repository), or once it has been built "llama" (as small, another
     architecture) or "large" (a Llama of about 1 million).
     """
+    from lessons_lib import models  # here, so that whoever reads samples or recorded runs does not wait for torch
+
     return models.load(folder(name, size))
 
 

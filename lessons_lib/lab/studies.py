@@ -32,9 +32,8 @@ from tqdm.auto import tqdm
 
 from lessons_lib.errors import UserError
 from lessons_lib.lab import catalogue, checkpoints
-from lessons_lib.lab.evaluation import Evaluator
 from lessons_lib.methods import METHODS
-from lessons_lib.training import TrainConfig, train
+from lessons_lib.train_config import TrainConfig
 
 RECORDED = Path(__file__).parent / "recorded"
 PACKAGES = ("torch", "transformers", "accelerate", "numpy")  # whose versions a number depends on
@@ -108,6 +107,9 @@ def run(study: Study, arm: str, seed: int, *, evaluate_every: int | None = None,
         pairs, `margin`: the batch's mean reward margin in nats, not scaled by β or τ. `mean_loss` and `mean_accuracy`
         are the loss's and the pair accuracy's means over the steps since the measurement before.
     """
+    from lessons_lib.lab.evaluation import Evaluator  # here: whoever reads recorded runs does not wait for torch
+    from lessons_lib.training import train
+
     checkpoint = checkpoints.SFT_NAMES[seed % len(checkpoints.SFT_NAMES)]
     evaluator = Evaluator(checkpoints.load(checkpoint)[0], samples=study.samples, seed=seed)
     chosen = study.arms[arm]
@@ -182,6 +184,8 @@ def provenance(command: str) -> dict:
 
 def _start_of(arm: Arm, checkpoint: str, study: Study, common: TrainConfig, progress: bool):
     """(model, tokenizer) that an arm begins at: a checkpoint, or what its first arm made of one."""
+    from lessons_lib.training import train
+
     if arm.first is None:
         return checkpoints.load(checkpoint if arm.start == "sft" else arm.start)
     model, tokenizer = _start_of(arm.first, checkpoint, study, common, progress)

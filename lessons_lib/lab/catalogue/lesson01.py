@@ -4,7 +4,7 @@ from functools import partial
 
 from lessons_lib.lab import annotators
 from lessons_lib.lab.studies import Arm, Study
-from lessons_lib.training import TrainConfig
+from lessons_lib.train_config import TrainConfig
 
 STUDIES = (
     Study(

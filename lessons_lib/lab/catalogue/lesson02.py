@@ -4,7 +4,7 @@ from functools import partial
 
 from lessons_lib.lab import annotators
 from lessons_lib.lab.studies import Arm, Study
-from lessons_lib.training import TrainConfig
+from lessons_lib.train_config import TrainConfig
 
 SEEDS = (0, 1, 2)  # one from each SFT checkpoint
 FLIPS = (0, 20, 40)  # per cent of the labels, swapped at random

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from lessons_lib.lab import raters
 from lessons_lib.lab.checkpoints import Pool
 from lessons_lib.lab.studies import Arm, Study
-from lessons_lib.training import TrainConfig
+from lessons_lib.train_config import TrainConfig
 
 
 class Rows:

@@ -8,7 +8,7 @@ from lessons_lib.data.preferences import ratings_to_pairs
 from lessons_lib.lab import annotators
 from lessons_lib.lab.settings import SETTINGS
 from lessons_lib.lab.studies import Arm, Study
-from lessons_lib.training import TrainConfig
+from lessons_lib.train_config import TrainConfig
 
 RATINGS = 1500
 BALANCES = {"1:10": 1 / 11, "1:1": 1 / 2, "10:1": 10 / 11}  # ups : downs, and the share of ups

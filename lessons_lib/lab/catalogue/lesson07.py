@@ -4,7 +4,7 @@ from functools import partial
 
 from lessons_lib.lab import annotators
 from lessons_lib.lab.studies import Arm, Study
-from lessons_lib.training import TrainConfig
+from lessons_lib.train_config import TrainConfig
 
 # 8,000 responses go through the model in every arm that starts at the base: two for each of a step's 16 pairs, one
 # where SFT imitates the chosen reply. The imitation term takes the lab's rate for ORPO from the base model, wherever
