@@ -7,6 +7,8 @@ those whose label is not `ignore_index`: whoever builds the labels marks prompt 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.utils.checkpoint import checkpoint
 
@@ -107,3 +109,21 @@ def in_tiles(score, states: torch.Tensor, targets: torch.Tensor, *, vocabulary: 
         return score(states, targets)
     pieces = zip(states.split(tokens), targets.split(tokens), strict=True)
     return torch.cat([checkpoint(score, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces])
+
+
+def padded_batch(
+    prompt_ids: Sequence[Sequence[int]], response_ids: Sequence[Sequence[int]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prompts with their responses as one right-padded batch: (input ids, labels), each (batch, longest).
+
+    Labels are the ids on response tokens and `IGNORE_INDEX` on prompt and padding, decided by lengths. A causal
+    model needs no attention mask for it: the padding comes after everything that is scored.
+    """
+    longest = max(len(prompt) + len(response) for prompt, response in zip(prompt_ids, response_ids, strict=True))
+    input_ids = torch.zeros(len(prompt_ids), longest, dtype=torch.long)
+    labels = torch.full_like(input_ids, IGNORE_INDEX)
+    for row, (prompt, response) in enumerate(zip(prompt_ids, response_ids, strict=True)):
+        end = len(prompt) + len(response)
+        input_ids[row, :end] = torch.as_tensor([*prompt, *response])
+        labels[row, len(prompt) : end] = input_ids[row, len(prompt) : end]
+    return input_ids, labels

@@ -20,7 +20,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from tqdm.auto import tqdm
 
 from lessons_lib.errors import UserError
-from lessons_lib.logps import IGNORE_INDEX, sequence_logps
+from lessons_lib.logps import IGNORE_INDEX, padded_batch, sequence_logps
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -410,27 +410,9 @@ def _over_batches(
     numbers = torch.empty(len(order))
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        input_ids, labels = pack([prompt_ids[row] for row in rows], [response_ids[row] for row in rows])
+        input_ids, labels = padded_batch([prompt_ids[row] for row in rows], [response_ids[row] for row in rows])
         numbers[rows] = measure(input_ids.to(device), labels.to(device)).float().cpu()
     return numbers
-
-
-def pack(
-    prompt_ids: Sequence[Sequence[int]], response_ids: Sequence[Sequence[int]]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Prompts with their responses as one right-padded batch: (input ids, labels), each (batch, longest).
-
-    Labels are the ids on response tokens and `IGNORE_INDEX` on prompt and padding, decided by lengths. A causal
-    model needs no attention mask for it: the padding comes after everything that is scored.
-    """
-    longest = max(len(prompt) + len(response) for prompt, response in zip(prompt_ids, response_ids, strict=True))
-    input_ids = torch.zeros(len(prompt_ids), longest, dtype=torch.long)
-    labels = torch.full_like(input_ids, IGNORE_INDEX)
-    for row, (prompt, response) in enumerate(zip(prompt_ids, response_ids, strict=True)):
-        end = len(prompt) + len(response)
-        input_ids[row, :end] = torch.as_tensor([*prompt, *response])
-        labels[row, len(prompt) : end] = input_ids[row, len(prompt) : end]
-    return input_ids, labels
 
 
 def layers_of(model) -> list[torch.nn.Module]:

@@ -153,7 +153,7 @@ def _train(job: _Job, stages: tuple[str, ...], rows: list[dict] | None = None, s
     """A copy of the model, trained stage by stage."""
     from lessons_lib.data.preferences import pairs_to_ratings
     from lessons_lib.methods import METHODS
-    from lessons_lib.training import TrainConfig, train
+    from lessons_lib.training.loop import TrainConfig, train
 
     model = copy.deepcopy(job.model)
     for stage in stages:
@@ -185,7 +185,7 @@ def _logps(model, job: _Job, rows: list[dict]) -> _Logps:
 
 
 def _tokens(rows: list[dict], tokenizer):
-    from lessons_lib.collation import tokenize_rows
+    from lessons_lib.training.collation import tokenize_rows
 
     return tokenize_rows(rows, ("chosen", "rejected"), tokenizer)
 
@@ -215,7 +215,7 @@ def _measures(before: _Logps, after: _Logps, rows: list[dict]) -> dict[str, floa
 
 def _memory(job: _Job, stages: tuple[str, ...]) -> dict[str, float]:
     """The peak of two steps on the longest rows, measured and predicted, in MB; that of the hungriest stage."""
-    from lessons_lib.memory_probe import recorder
+    from lessons_lib.memory.probe import recorder
     from lessons_lib.methods import METHODS
 
     lengths = _tokens(job.rows, job.tokenizer).row_lengths()
@@ -233,10 +233,10 @@ def _memory(job: _Job, stages: tuple[str, ...]) -> dict[str, float]:
 
 def _predicted(job: _Job, rows: list[dict], method: str) -> float:
     """The calculator's peak for these rows, taken as equally long: what it adds up grows with their tokens."""
-    from lessons_lib.architecture import read_architecture
-    from lessons_lib.memory import Setting, estimate
+    from lessons_lib.memory.architecture import read_architecture
+    from lessons_lib.memory.estimate import Setting, estimate
     from lessons_lib.methods import METHODS
-    from lessons_lib.packing import can_pack
+    from lessons_lib.training.packing import can_pack
 
     tokens = _tokens(rows, job.tokenizer)
     prompt = max(1, round(np.mean([len(ids) for ids in tokens.prompts])))

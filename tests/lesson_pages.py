@@ -20,7 +20,7 @@ PATHS = sorted((ROOT / "notebooks").glob("phase_*/[0-9][0-9]_*.ipynb"))
 WORDS_A_MINUTE = 200
 CODE_SECONDS, EXPLORER_SECONDS, RUN_SECONDS = 12, 30, 15
 LAST_COUNTED = "Exercise"
-EXPLORER = re.compile(r"lessons_lib\.explorers")
+EXPLORER = re.compile(r"lessons_lib\.(explorers|lessons\.\w+\.explorer)\b")
 LIVE_RUN = re.compile(r"studies\.run\(|\btrain\(|measure\w*\(")
 
 

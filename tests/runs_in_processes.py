@@ -1,7 +1,7 @@
 """What test_processes launches: every case is trained by as many processes as `accelerate launch` starts.
 
-``accelerate launch … tests/runs_in_processes.py FOLDER`` writes FOLDER/CASE/history.csv, the model beside it, and
-FOLDER/processes.json. The test trains the same cases in its own process, by the same functions.
+``accelerate launch … tests/runs_in_processes.py FOLDER`` writes FOLDER/CASE/history.csv, the model beside
+it, and FOLDER/processes.json. The test trains the same cases in its own process, by the same functions.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import tiny
 import torch
 
 from lessons_lib.models import save
-from lessons_lib.sharding import is_sharded, make_accelerator, whole_weights
-from lessons_lib.train_config import TrainConfig
-from lessons_lib.training import TrainResult, train
+from lessons_lib.training.config import TrainConfig
+from lessons_lib.training.loop import TrainResult, train
+from lessons_lib.training.sharding import is_sharded, make_accelerator, whole_weights
 
 # Batches of 7, 7, 7 and 3: two processes take 4 and 3 rows of the first ones, 2 and 1 of the last. The 7 passes that
 # score the reference are an odd number too.

@@ -6,6 +6,7 @@ circles: there they are what breaks one.
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,25 +19,13 @@ PACKAGE = Path(lessons_lib.__file__).parent
 
 # A name ending in ".*" stands for a package with all its modules.
 LAYERS = {
-    4: ["__main__", "commands.*"],
-    3: ["explorers.*", "quiz", "grading.*", "decide", "match", "report", "benchmark.*", "recipes", "diagnose"],
-    2: ["training", "own_model", "memory", "memory_probe", "plots", "data.profile", "lab.*"],
-    1: [
-        *["methods", "metrics", "models", "bandit", "rlhf"],
-        *[
-            "architecture",
-            "collation",
-            "compiling",
-            "resume",
-            "scoring",
-            "packing",
-            "sharding",
-            "token_file",
-            "train_config",
-        ],  # parts of memory and training
-        *["data", "data.preferences", "data.readers", "data.hub_schemas", "data.judgements", "data.real"],
-        *["data.real_rows", "data.figures", "data.twins", "data.rated_log", "data.samples"],
-    ],
+    7: ["__main__", "commands.*", "lessons.*"],
+    6: ["grading.*"],
+    5: ["advice.*"],
+    4: ["benchmark.*"],
+    3: ["lab.*", "own_model"],
+    2: ["training.*", "memory.*", "explorers.*"],
+    1: ["methods", "metrics", "models", "bandit", "rlhf", "plots", "quiz", "data.*", "recorded.*"],
     # "" is the package itself
     0: ["", "losses", "logps", "textbook", "_checks", "_numbers", "errors", "_surroundings"],
 }
@@ -203,16 +192,18 @@ def test_these_do_without_torch(module):
 
 def test_explorers_do_without_torch():
     """Making one and showing its TRL config included."""
-    lessons = ", ".join(name.removeprefix("explorers.") for name in MODULES if name.startswith("explorers.lesson"))
-    loaded = loaded_by(f"from lessons_lib.explorers import {lessons}, show\nshow.mimebundle(lesson01.five_losses())")
+    rooms = "\n".join(f"import lessons_lib.{name}" for name in MODULES if re.fullmatch(r"lessons\..*explorer", name))
+    first = "from lessons_lib.lessons.lesson01.explorer import five_losses\n"
+    loaded = loaded_by(f"{rooms}\n{first}from lessons_lib.explorers import show\nshow.mimebundle(five_losses())")
     assert "ipywidgets" in loaded and not loaded & {"torch", "transformers"}, loaded
 
 
 def test_recorded_runs_do_without_torch():
     """What a lesson's first picture needs, and the texts of the lab's samples."""
     loaded = loaded_by(
-        "from lessons_lib import plots\nfrom lessons_lib.lab import annotators, studies\n"
-        "for study in studies.studies().values(): studies.recorded(study)\n"
+        "from lessons_lib import plots\nfrom lessons_lib.commands.lab import studies as every_study\n"
+        "from lessons_lib.lab import annotators, studies\n"
+        "for study in every_study().values(): studies.recorded(study)\n"
         "annotators.label_pairs(studies.checkpoints.pool('sft-0'), 10, seed=0)"
     )
     assert "pandas" in loaded and not loaded & {"torch", "transformers", "accelerate"}, loaded

@@ -318,4 +318,11 @@ def test_a_table_in_pieces_is_the_table(tile, monkeypatch):
 
 def test_every_public_function_is_in_this_file():
     public = {name for name, value in vars(library).items() if callable(value) and value.__module__ == library.__name__}
-    assert public == {"sequence_logps", "response_token_logps", "target_logps", "in_tiles"}
+    assert public == {"sequence_logps", "response_token_logps", "target_logps", "in_tiles", "padded_batch"}
+
+
+def test_padded_batch_labels_the_response_alone():
+    input_ids, labels = library.padded_batch([[1, 3], [1]], [[4, 2], [0, 5, 6, 2]])
+    x = library.IGNORE_INDEX
+    assert input_ids.tolist() == [[1, 3, 4, 2, 0], [1, 0, 5, 6, 2]]
+    assert labels.tolist() == [[x, x, 4, 2, x], [x, 0, 5, 6, 2]]

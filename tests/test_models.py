@@ -19,7 +19,6 @@ from transformers import (
 
 from lessons_lib import models
 from lessons_lib.errors import UserError
-from lessons_lib.logps import IGNORE_INDEX
 
 WORDS = ["<pad>", "<bos>", "<eos>", *"abcdefghijklmnopq"]
 EOS = 2
@@ -216,13 +215,6 @@ def test_divergence_is_the_expected_log_ratio():
     found = models.divergence(model, reference, prompts, responses)
     error = 4 * (ratios.std() / 8000**0.5).item()
     assert found.mean().item() == pytest.approx(ratios.mean().item(), abs=error) and found.std() < ratios.std()
-
-
-def test_pack_labels_the_response_alone():
-    input_ids, labels = models.pack([[1, 3], [1]], [[4, 2], [0, 5, 6, 2]])
-    x = IGNORE_INDEX
-    assert input_ids.tolist() == [[1, 3, 4, 2, 0], [1, 0, 5, 6, 2]]
-    assert labels.tolist() == [[x, x, 4, 2, x], [x, 0, 5, 6, 2]]
 
 
 # ---- save and load ----

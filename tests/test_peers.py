@@ -55,7 +55,7 @@ def test_the_floor_counts_what_pytorch_multiplies():
     """One row without padding, against PyTorch's own count of the matrix multiplications, attention aside."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    from lessons_lib.packing import packed_logps
+    from lessons_lib.training.packing import packed_logps
 
     case = replace(TINY, steps=1, batch_size=1, prompt=(3, 3), response=(5, 5))
     rows, batches = case.batches()

@@ -6,7 +6,7 @@ import pytest
 from lessons_lib import bandit, rlhf
 from lessons_lib.errors import UserError
 from lessons_lib.explorers import page
-from lessons_lib.explorers.rlhf import REFERENCE, REWARDS, best_reward, two_roads
+from lessons_lib.lessons.rlhf_page import REFERENCE, REWARDS, best_reward, two_roads
 
 
 def test_preferences_follow_bradley_terry():

@@ -359,14 +359,17 @@ def test_kto_refuses_a_batch_of_one_in_trl(make):
 
 
 def test_orpo_near_certainty_is_nan_in_trl(orpo_trainer):
-    """Averaged log-probs closer to 0 than 3e-8 in float32: P rounds to 1 in the branch that is not taken."""
-    near = torch.tensor([-1e-8, -2.9e-8, 0.0], requires_grad=True)
+    """Averaged log-probs closer to 0 than about 3e-8 in float32: P rounds to 1 in the branch that is not taken.
+
+    Processors differ in the last bit of `exp`, so the edge itself is not asked for.
+    """
+    near = torch.tensor([-1e-8, -1.5e-8, 0.0], requires_grad=True)
     other, nll = torch.full((3,), -1.0), torch.zeros(3)
     theirs = torch.autograd.grad(orpo_trainer.odds_ratio_loss(near, other)[0].sum(), near)[0]
     ours = torch.autograd.grad(orpo_loss(near, other, nll).losses.sum(), near)[0]
     assert torch.isnan(theirs).all()
     assert torch.isfinite(ours).all()
-    safe = torch.tensor([-3.1e-8], requires_grad=True)  # and so it is no accident of the sum
+    safe = torch.tensor([-1.2e-7], requires_grad=True)  # and so it is no accident of the sum
     assert torch.isfinite(torch.autograd.grad(orpo_trainer.odds_ratio_loss(safe, other[:1])[0].sum(), safe)[0]).all()
 
 

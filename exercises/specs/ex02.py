@@ -4,7 +4,7 @@ import json
 import random
 from pathlib import Path
 
-from lessons_lib.grading import lesson02
+from lessons_lib.lessons.lesson02 import checks
 from lessons_lib.grading.spec import Exercise, Item
 
 RUNS = json.loads(Path(__file__).with_name("ex02_runs.json").read_text(encoding="utf-8"))["runs"]
@@ -48,8 +48,8 @@ EXERCISE = Exercise(
     lesson=2,
     notebook="02_noise_alarm.ipynb",
     items=(
-        Item("first_pass_accuracy", 2, _logs, lesson02.first_pass),
-        Item("learned_by_heart", 2, _logs, lambda log: lesson02.last_pass(log) - lesson02.first_pass(log)),
+        Item("first_pass_accuracy", 2, _logs, checks.first_pass),
+        Item("learned_by_heart", 2, _logs, lambda log: checks.last_pass(log) - checks.first_pass(log)),
         Item("noise_alarms", 4, _mixed_runs, judge=_judge),
     ),
 )

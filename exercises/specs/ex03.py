@@ -2,7 +2,7 @@
 
 import random
 
-from lessons_lib.grading import lesson03
+from lessons_lib.lessons.lesson03 import checks
 from lessons_lib.grading.spec import Exercise, Item
 
 WORDS = ("pear", "plum", "stone", "saw", "hammer", "red", "loud", "blue", "north", "door", "lamp", "rope")
@@ -16,7 +16,7 @@ def _log(rng: random.Random) -> list[dict]:
             for user in rng.sample(("ann", "bo", "cy", "dee"), rng.randint(1, 4)):
                 for _ in range(rng.choice((1, 1, 2))):
                     thumb = rng.choices(("up", "down", None), (4, 4, 1))[0]
-                    log.append(lesson03.clicks(user, prompt, reply, thumb))
+                    log.append(checks.clicks(user, prompt, reply, thumb))
     return log
 
 
@@ -25,30 +25,30 @@ def _logs(rng: random.Random) -> list[dict]:
 
 
 def _thumbs(rng: random.Random) -> list[dict]:
-    return [{"thumbs": lesson03.thumbs(_log(rng))} for _ in range(3)]
+    return [{"thumbs": checks.thumbs(_log(rng))} for _ in range(3)]
 
 
 def _rows(rng: random.Random) -> list[dict]:
     cases = []
     for _ in range(2):
-        rows = [row for _ in range(30) for row in lesson03.spelled(f"Is {rng.randrange(10**6)} a number?")]
+        rows = [row for _ in range(30) for row in checks.spelled(f"Is {rng.randrange(10**6)} a number?")]
         rng.shuffle(rows)
         cases.append({"rows": rows, "test_share": rng.choice((0.2, 0.3, 0.4))})
     return cases
 
 
 def _thumbs_share(answer, case) -> float:
-    return float(lesson03.same_rows(answer, lesson03.thumbs(case["log"])))
+    return float(checks.same_rows(answer, checks.thumbs(case["log"])))
 
 
 def _pairs_share(answer, case) -> float:
-    return float(lesson03.same_rows(answer, lesson03.pairs(case["thumbs"])))
+    return float(checks.same_rows(answer, checks.pairs(case["thumbs"])))
 
 
 def _split_share(answer, case) -> float:
-    if lesson03.split_fault(answer, case["rows"]):
+    if checks.split_fault(answer, case["rows"]):
         return 0.0
-    tested = {lesson03.prompt_name(row["prompt"]) for row in answer["test"]}
+    tested = {checks.prompt_name(row["prompt"]) for row in answer["test"]}
     return float(1 <= len(tested) <= 24)  # of 30, at a share of 0.2 to 0.4: outside by chance in 1 of 500 cases
 
 

@@ -2,7 +2,7 @@
 
 import random
 
-from lessons_lib.grading.lesson04 import peak
+from lessons_lib.lessons.lesson04.checks import peak
 from lessons_lib.grading.spec import Exercise, Item
 
 

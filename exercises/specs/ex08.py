@@ -3,7 +3,7 @@
 import random
 
 from lessons_lib import losses
-from lessons_lib.grading.lesson08 import dpo_margin, simpo_margin
+from lessons_lib.lessons.lesson08.checks import dpo_margin, simpo_margin
 from lessons_lib.grading.spec import Exercise, Item
 
 

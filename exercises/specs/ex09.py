@@ -2,8 +2,8 @@
 
 import random
 
-from lessons_lib.decide import Facts
-from lessons_lib.grading.lesson09 import share
+from lessons_lib.advice.decide import Facts
+from lessons_lib.lessons.lesson09.checks import share
 from lessons_lib.grading.spec import Exercise, Item
 
 

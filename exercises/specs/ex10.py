@@ -2,7 +2,7 @@
 
 import random
 
-from lessons_lib.grading import lesson10
+from lessons_lib.lessons.lesson10 import checks
 from lessons_lib.grading.spec import Exercise, Item
 
 
@@ -33,18 +33,18 @@ def _replies(rng: random.Random) -> list[dict]:
 
 
 def _weights_share(answer, case) -> float:
-    return float(lesson10.weights_fault(answer, case["ups"], case["downs"]) is None)
+    return float(checks.weights_fault(answer, case["ups"], case["downs"]) is None)
 
 
 def _plan_share(answer, case) -> float:
-    return float(lesson10.plan_fault(answer, case["replies"]) is None)
+    return float(checks.plan_fault(answer, case["replies"]) is None)
 
 
 EXERCISE = Exercise(
     lesson=10,
     notebook="10_threshold_and_weights.ipynb",
     items=(
-        Item("up_share", 2, _shares, lesson10.up_share),
+        Item("up_share", 2, _shares, checks.up_share),
         Item("kto_weights", 3, _counts, judge=_weights_share),
         Item("plan", 3, _replies, judge=_plan_share),
     ),

@@ -5,7 +5,7 @@ import math
 import random
 from pathlib import Path
 
-from lessons_lib.grading import lesson12
+from lessons_lib.lessons.lesson12 import checks
 from lessons_lib.grading.spec import Exercise, Item
 
 RUNS = json.loads(Path(__file__).with_name("ex12_logs.json").read_text(encoding="utf-8"))["runs"]
@@ -41,7 +41,7 @@ def _varied(run: dict, rng: random.Random) -> dict:
 
 def _logs(rng: random.Random) -> list[dict]:
     """One case: as many logs of each answer, in an order of their own."""
-    drawn = [run for fault in lesson12.ANSWERS for run in rng.sample([r for r in RUNS if r["fault"] == fault], EACH)]
+    drawn = [run for fault in checks.ANSWERS for run in rng.sample([r for r in RUNS if r["fault"] == fault], EACH)]
     rng.shuffle(drawn)
     return [{"logs": [_varied(run, rng) for run in drawn]}]
 
@@ -54,17 +54,17 @@ def _start(log: dict) -> tuple:
 def _judge(answer, case) -> float:
     """All points for at most one wrong name of twelve, half for up to three; a constant has ten wrong."""
     truth = {_start(run["log"]): run["fault"] for run in RUNS}
-    wrong = lesson12.errors(answer, [truth[_start(log)] for log in case["logs"]])
+    wrong = checks.errors(answer, [truth[_start(log)] for log in case["logs"]])
     if wrong is None or wrong > HALF_ERRORS:
         return 0.0
-    return 1.0 if wrong <= lesson12.ERRORS_ALLOWED else 0.5
+    return 1.0 if wrong <= checks.ERRORS_ALLOWED else 0.5
 
 
 EXERCISE = Exercise(
     lesson=12,
     notebook="12_read_six_logs.ipynb",
     items=(
-        Item("change", 2, _columns, lesson12.change_of),
+        Item("change", 2, _columns, checks.change_of),
         Item("name_faults", 6, _logs, judge=_judge),
     ),
 )

@@ -2,7 +2,7 @@
 
 import random
 
-from lessons_lib.grading import lesson13
+from lessons_lib.lessons.lesson13 import checks
 from lessons_lib.grading.spec import Exercise, Item
 
 
@@ -43,9 +43,9 @@ EXERCISE = Exercise(
     lesson=13,
     notebook="13_plan_a_comparison.ipynb",
     items=(
-        Item("paired_interval", 2, _pairs, lesson13.paired_interval),
-        Item("seeds_for", 2, _effects, lesson13.seeds_for),
-        Item("cheapest_plan", 3, _costs, lesson13.cheapest_plan),
-        Item("verdict_of", 3, _outcomes, lesson13.verdict_of),
+        Item("paired_interval", 2, _pairs, checks.paired_interval),
+        Item("seeds_for", 2, _effects, checks.seeds_for),
+        Item("cheapest_plan", 3, _costs, checks.cheapest_plan),
+        Item("verdict_of", 3, _outcomes, checks.verdict_of),
     ),
 )

@@ -3,13 +3,13 @@
 import random
 
 from lessons_lib.data import samples
-from lessons_lib.decide import Facts, briefs
-from lessons_lib.grading import lesson14
-from lessons_lib.grading.lesson09 import share
+from lessons_lib.advice.decide import Facts, briefs
+from lessons_lib.lessons.lesson14 import checks
+from lessons_lib.lessons.lesson09.checks import share
 from lessons_lib.grading.spec import Exercise, Item
 
 SET = {"tulu1": "tulu1_human_eval", "feedbackqa": "feedbackqa_cdc", "qlora": "qlora_gpt4_vicuna"}
-# In reserve for other terms: pandalm_testset and self_instruct_demos, whose cases lesson14.CASES holds as well.
+# In reserve for other terms: pandalm_testset and self_instruct_demos, whose cases checks.CASES holds as well.
 OTHER_TERMS = (
     ("tulu1_human_eval", {"reference": "none"}),
     ("tulu1_human_eval", {"checkpoint": "base", "passes": 5}),
@@ -31,7 +31,7 @@ def _cases(rng: random.Random) -> list[dict]:
 
 def _facts(rng: random.Random, name: str, terms: dict) -> dict:
     rows = samples.draw(name, rng, PART)
-    found = {key: round(value, 3) for key, value in lesson14.figures_of(rows).items()}
+    found = {key: round(value, 3) for key, value in checks.figures_of(rows).items()}
     known = {key: value for key, value in found.items() if key in Facts.__dataclass_fields__}
     if flips := known.get("flip_rate"):
         known |= {"flip_low": round(max(0.0, flips - DOUBT), 3), "flip_high": round(min(0.5, flips + DOUBT), 3)}
@@ -42,12 +42,12 @@ def _facts(rng: random.Random, name: str, terms: dict) -> dict:
 
 def _claim(short: str) -> Item:
     name = SET[short]
-    return Item(f"claim_{short}", 6, judge=lesson14.judge_claim(name), explain=lesson14.explain_claim(name), own=True)
+    return Item(f"claim_{short}", 6, judge=checks.judge_claim(name), explain=checks.explain_claim(name), own=True)
 
 
 def _paragraph(short: str) -> Item:
     """No points here: whatever the gate says, a person marks it."""
-    explain = lesson14.explain_paragraph(SET[short])
+    explain = checks.explain_paragraph(SET[short])
     return Item(f"paragraph_{short}", 0, judge=lambda answer, case: 0.0, explain=explain, own=True, person=True)
 
 

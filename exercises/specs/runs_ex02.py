@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 HIDDEN = HERE / "ex02_runs.json"
-PRACTICE = HERE.parents[1] / "lessons_lib" / "grading" / "lesson02_runs.json"
+PRACTICE = HERE.parents[1] / "lessons_lib" / "lessons" / "lesson02" / "runs.json"
 COLUMNS = ("step", "epoch", "loss", "rewards/accuracies", "rewards/margins")
 LOSSES = (
     ("dpo", {"beta": 0.1}),
@@ -45,7 +45,7 @@ def recipe(number: int, first_seed: int) -> dict:
 def log_of(recipe: dict) -> dict[str, list[float]]:
     """Train as the recipe says; every step's metrics, a column a list."""
     from lessons_lib.lab import annotators, checkpoints
-    from lessons_lib.training import TrainConfig, train
+    from lessons_lib.training.loop import TrainConfig, train
 
     checkpoint = checkpoints.SFT_NAMES[recipe["seed"] % len(checkpoints.SFT_NAMES)]
     model, tokenizer = checkpoints.load(checkpoint)

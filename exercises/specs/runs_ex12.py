@@ -2,7 +2,7 @@
 
     python exercises/specs/runs_ex12.py
 
-Practice logs are six of those that `diagnose` is tested on (tests/diagnose_logs, made by its make.py); they go to the
+Practice logs are six of those that `diagnose` is tested on (tests/advice/diagnose_logs, made by its make.py); they go to the
 library, where learners see them. Hidden ones stay beside this file: others of that folder, and runs of the same
 recipes with other data and another checkpoint. No run diverges in the lab, which stops at the first NaN; so a hidden
 log that is not finite is the start of a run followed by rows as TRL wrote them in its own diverged run.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 HIDDEN = HERE / "ex12_logs.json"
-PRACTICE = HERE.parents[1] / "lessons_lib" / "grading" / "lesson12_logs.json"
+PRACTICE = HERE.parents[1] / "lessons_lib" / "lessons" / "lesson12" / "logs.json"
 LOGS = HERE.parents[1] / "tests" / "diagnose_logs"
 COLUMNS = (
     "step", "loss", "grad_norm", "logps/chosen", "logps/rejected",
@@ -50,8 +50,8 @@ def as_log(rows: list[dict]) -> dict[str, list]:
 
 
 def stored(name: str) -> dict[str, list]:
-    """One log of tests/diagnose_logs; `gold` is left out, as nobody's own run has it."""
-    from lessons_lib import diagnose
+    """One log of tests/advice/diagnose_logs; `gold` is left out, as nobody's own run has it."""
+    from lessons_lib.advice import diagnose
 
     path = next(path for path in (LOGS / f"{name}.csv", LOGS / f"{name}.json") if path.exists())
     rows = diagnose._json_rows(path) if path.suffix == ".json" else diagnose._csv_rows(path)

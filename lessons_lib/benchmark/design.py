@@ -7,6 +7,7 @@ not the arm's affair. In a regime all arms may try equally many settings, and st
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -218,3 +219,8 @@ def tuning_seeds(regime: str) -> range:
 def cells(regimes: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
     """The (regime, arm) that the design holds, of those wanted."""
     return [(r, a) for r in regimes for a in arms if not ARMS[a].regimes or r in ARMS[a].regimes]
+
+
+def written(point: Point) -> dict:
+    """A setting as columns of a table: strengths as JSON text, since arms name theirs differently."""
+    return {"strength": json.dumps(dict(point.strength)), "learning_rate": point.learning_rate, "stop": point.stop}

@@ -1,4 +1,4 @@
-"""The lab's shortcut through `lessons_lib.training`: the same steps, with what all runs share computed once.
+"""The lab's shortcut through `lessons_lib.training.loop`: the same steps, with what all runs share computed once.
 
 A benchmark trains thousands of small models on the same few replies. Here a reply is scored by the reference once a
 checkpoint and not once a run, rows become tokens without a tokenizer, and every arm gets the same pairs in the same
@@ -15,12 +15,12 @@ import torch
 from accelerate import Accelerator
 
 from lessons_lib import models
-from lessons_lib.collation import Batch, TokenRows, plan_batches
 from lessons_lib.errors import UserError
 from lessons_lib.lab import checkpoints, world
-from lessons_lib.scoring import score_rows
-from lessons_lib.train_config import Objective, TrainConfig, objective_for
-from lessons_lib.training import Run, forward_backward, learning_rate_factor
+from lessons_lib.training.collation import Batch, TokenRows, plan_batches
+from lessons_lib.training.config import Objective, TrainConfig, objective_for
+from lessons_lib.training.loop import Run, forward_backward, learning_rate_factor
+from lessons_lib.training.scoring import score_rows
 
 ROWS_PER_PASS = 64
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from lessons_lib.benchmark.design import ARMS
 from lessons_lib.data.preferences import pairs_to_ratings, split_by_prompt
 from lessons_lib.errors import UserError
-from lessons_lib.train_config import TrainConfig
+from lessons_lib.training.config import TrainConfig
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 REPLY_TOKENS, SAMPLE_ROWS = 128, 16  # of replies for the reward model; how many are made side by side
@@ -104,7 +104,7 @@ class OwnRun:
         return self._loaded
 
     def _train(self, arm: str, learning_rate: float, seed: int):
-        from lessons_lib.training import train
+        from lessons_lib.training.loop import train
 
         sides, start, tokenizer = self._parts()
         table, model = ARMS[arm], copy.deepcopy(start)
@@ -127,8 +127,8 @@ class OwnRun:
 
     def _measure(self, model, rows: list[dict]) -> dict[str, float]:
         """Pair accuracy, and what became of chosen and rejected responses, in nats against the starting model."""
-        from lessons_lib.scoring import score_rows
-        from lessons_lib.sharding import make_accelerator
+        from lessons_lib.training.scoring import score_rows
+        from lessons_lib.training.sharding import make_accelerator
 
         _, start, _ = self._parts()
         tokens = self._tokens(rows)
@@ -191,7 +191,7 @@ class OwnRun:
 
     def _tokens(self, rows: list[dict]):
         """The pairs as token ids, as training has them."""
-        from lessons_lib.collation import tokenize_rows
+        from lessons_lib.training.collation import tokenize_rows
 
         _, start, tokenizer = self._parts()
         return tokenize_rows(

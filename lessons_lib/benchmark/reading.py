@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lessons_lib.benchmark import files, sizes, statistics, tuning
+from lessons_lib.benchmark import sizes, statistics, tuning
 from lessons_lib.benchmark.design import ARMS, FIVE, REGIMES
 from lessons_lib.errors import UserError
+from lessons_lib.recorded import store
 
 
 def results() -> pd.DataFrame:
@@ -19,7 +20,7 @@ def results() -> pd.DataFrame:
     `.attrs["provenance"]` says how they were made. `strength` is JSON, `stop` the share of the steps after which the
     run was stopped, as tuning chose.
     """
-    return files.read("benchmark")
+    return store.read("benchmark")
 
 
 def choices() -> pd.DataFrame:
@@ -29,17 +30,17 @@ def choices() -> pd.DataFrame:
 
 def tuned() -> pd.DataFrame:
     """Every run of the search, on validation prompts, a row for each of its stops."""
-    return files.read(tuning.NAME)
+    return store.read(tuning.NAME)
 
 
 def scale() -> pd.DataFrame:
     """The recorded scale runs: a row for each arm, learning rate, seed and number of pairs seen."""
-    return files.read("scale")
+    return store.read("scale")
 
 
 def transfer() -> pd.DataFrame:
     """The recorded runs of the other models in `sizes.SIZES`, after the matrix's of the same cells as size "small"."""
-    table, same = files.read(sizes.NAME), results()
+    table, same = store.read(sizes.NAME), results()
     same = same[same["regime"].isin(sizes.REGIMES) & same["arm"].isin(sizes.ARMS)]
     return pd.concat([same.assign(size="small"), table], ignore_index=True)
 

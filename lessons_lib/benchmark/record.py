@@ -15,11 +15,12 @@ import joblib
 import pandas as pd
 from tqdm.auto import tqdm
 
-from lessons_lib.benchmark import design, files, scaling, sizes, tuning
+from lessons_lib.benchmark import design, scaling, sizes, tuning
 from lessons_lib.benchmark.design import ARMS, CORE, REGIMES, TRAINED, cells
 from lessons_lib.errors import UserError
 from lessons_lib.lab import checkpoints
 from lessons_lib.lab.studies import provenance
+from lessons_lib.recorded import store
 
 
 def tune(
@@ -133,17 +134,17 @@ def in_order(
         command: for the provenance.
         current: whether a row that an earlier call made is what this one would make; others are made again.
     """
-    rows = [row for row in files.so_far(folder, name) if current(row)]
+    rows = [row for row in store.so_far(folder, name) if current(row)]
     done = {tuple(row[column] for column in key) for row in rows}
     left = [item for item in wanted if item not in done]
     bar = tqdm(total=len(wanted), initial=len(wanted) - len(left), desc=name, unit="run", disable=not progress)
     with bar, _cluster(dask):
         for found in _in_parallel(work, left, jobs, dask):
-            files.append(folder, name, found)
+            store.append(folder, name, found)
             rows += found
             bar.update()
-    path = files.write(folder, name, rows, provenance(command))
-    files.unfinished(folder, name).unlink(missing_ok=True)
+    path = store.write(folder, name, rows, provenance(command))
+    store.unfinished(folder, name).unlink(missing_ok=True)
     return path
 
 

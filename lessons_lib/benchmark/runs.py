@@ -12,16 +12,16 @@ from dataclasses import replace
 from functools import lru_cache
 
 from lessons_lib._surroundings import one_thread
-from lessons_lib.benchmark import loop, pools
+from lessons_lib.benchmark import design, loop
 from lessons_lib.benchmark.design import ARMS, BATCH, REGIMES, STOPS, WARMUP, Point, Regime
 from lessons_lib.benchmark.statistics import length_controlled
-from lessons_lib.benchmark.tuning import written
-from lessons_lib.collation import Batch, TokenRows
 from lessons_lib.data.preferences import ratings_to_pairs
 from lessons_lib.lab import annotators, checkpoints, world
 from lessons_lib.lab.evaluation import Evaluator
-from lessons_lib.memory_probe import recorder
-from lessons_lib.train_config import TrainConfig
+from lessons_lib.lab.pairs import CYCLE, close_pairs, cycle, cyclic_pairs, preference
+from lessons_lib.memory.probe import recorder
+from lessons_lib.training.collation import Batch, TokenRows
+from lessons_lib.training.config import TrainConfig
 
 TEST_SAMPLES = 256
 VALIDATION_SAMPLES = 256
@@ -34,7 +34,7 @@ def draw_rows(regime: Regime, pool: checkpoints.Pool, seed: int) -> list[dict]:
         return annotators.label_pairs(pool, regime.pairs, seed=seed, **regime.draw)
     if regime.kind == "log":
         return annotators.label_thumbs(pool, regime.pairs, seed=seed, **regime.draw)
-    draw = {"close": pools.close_pairs, "cyclic": pools.cyclic_pairs}[regime.kind]
+    draw = {"close": close_pairs, "cyclic": cyclic_pairs}[regime.kind]
     return draw(pool, regime.pairs, seed=seed, **regime.draw)
 
 
@@ -117,7 +117,7 @@ def run(regime: str, arm: str, point: Point | None, seed: int, size: str = "smal
         replies, measures = measure(_evaluator(checkpoint, seed, size), model)
     else:
         replies, measures = _untouched(checkpoint, seed, size)
-    setting = written(point) if point else dict.fromkeys(("strength", "learning_rate", "stop"))
+    setting = design.written(point) if point else dict.fromkeys(("strength", "learning_rate", "stop"))
     return {
         "regime": regime,
         "arm": arm,
@@ -145,8 +145,8 @@ def annotator_win_rate(regime: Regime, evaluator: Evaluator, replies: list[list[
     ours, theirs = (world.gold(evaluator.prompts, given) for given in (replies, evaluator.reference_replies))
     gap = ours.total - theirs.total + regime.draw.get("length_bonus", 0.0) * (ours.lengths - theirs.lengths)
     if regime.kind == "cyclic":
-        gap = gap + pools.CYCLE * pools.cycle(replies, evaluator.reference_replies)
-    return float(pools.preference(gap).mean())
+        gap = gap + CYCLE * cycle(replies, evaluator.reference_replies)
+    return float(preference(gap).mean())
 
 
 @one_thread()

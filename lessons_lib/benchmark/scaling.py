@@ -15,10 +15,11 @@ from functools import lru_cache
 import numpy as np
 
 from lessons_lib._surroundings import one_thread
-from lessons_lib.benchmark import loop, pools
+from lessons_lib.benchmark import loop
 from lessons_lib.lab import checkpoints
 from lessons_lib.lab.evaluation import Evaluator
-from lessons_lib.train_config import TrainConfig
+from lessons_lib.lab.pairs import fresh_pairs
+from lessons_lib.training.config import TrainConfig
 
 PAIRS = 100_000
 BATCH = 32
@@ -80,7 +81,7 @@ def run(seed: int, arm: str, learning_rate: float) -> list[dict]:
 
 @lru_cache(maxsize=1)
 def _stream(checkpoint: str, seed: int):
-    pairs = pools.fresh_pairs(checkpoints.pool(checkpoint), PAIRS // BATCH * BATCH, seed=seed)
+    pairs = fresh_pairs(checkpoints.pool(checkpoint), PAIRS // BATCH * BATCH, seed=seed)
     rows = loop.token_rows(pairs, ("chosen", "rejected"), loop.reference_logps(checkpoint, checkpoint))
     return rows, loop.plan(rows, batch_size=BATCH, steps=PAIRS // BATCH, seed=seed)
 

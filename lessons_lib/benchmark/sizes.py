@@ -40,7 +40,7 @@ class Search:
         rows, small, seed = [], tuning.point_of(self.choices, regime, arm), design.tuning_seeds(regime)[0]
         for factor in FACTORS:
             point = replace(small, learning_rate=float(f"{small.learning_rate * factor:.3g}"))
-            setting = {"size": size, "regime": regime, "arm": arm, "seed": seed, **tuning.written(point)}
+            setting = {"size": size, "regime": regime, "arm": arm, "seed": seed, **design.written(point)}
             golds = validation_gold(regime, arm, point, seed, size)
             rows += [{**setting, "stop": stop, "gold": gold} for stop, gold in golds.items()]
         return rows

@@ -54,19 +54,14 @@ def finalists(rows: pd.DataFrame) -> list[Point]:
 def _measured(regime: str, arm: str, seed: int, point: Point) -> list[dict]:
     from lessons_lib.benchmark.runs import validation_gold
 
-    setting = {"regime": regime, "arm": arm, "seed": seed, **written(point)}
+    setting = {"regime": regime, "arm": arm, "seed": seed, **design.written(point)}
     golds = validation_gold(regime, arm, point, seed)
     return [{**setting, "stop": stop, "gold": gold} for stop, gold in golds.items()]
 
 
-def written(point: Point) -> dict:
-    """A setting as columns of a table: strengths as JSON text, since arms name theirs differently."""
-    return {"strength": json.dumps(dict(point.strength)), "learning_rate": point.learning_rate, "stop": point.stop}
-
-
 def is_at(row: dict, point: Point | None) -> bool:
     """Whether a run was made at a setting; the untouched model, None, has none to differ in."""
-    return point is None or {name: row[name] for name in CANDIDATE} == written(point)
+    return point is None or {name: row[name] for name in CANDIDATE} == design.written(point)
 
 
 def candidates(rows: pd.DataFrame) -> pd.DataFrame:

@@ -95,17 +95,19 @@ def _own_run(arguments):
 
 def _choices(folder: Path):
     """What tuning chose: in this folder where it was run there, else as it was recorded."""
-    from lessons_lib.benchmark import files, tuning
+    from lessons_lib.benchmark import tuning
+    from lessons_lib.recorded import store
 
     here = (folder / f"{tuning.NAME}.parquet").exists()
-    return tuning.choose(files.read(tuning.NAME, folder if here else None))
+    return tuning.choose(store.read(tuning.NAME, folder if here else None))
 
 
 def _print(path: Path, only: dict[str, str]) -> None:
     """The table as means over seeds, of the rows with `only` these values, and where it lies."""
     from lessons_lib.benchmark import reading
+    from lessons_lib.recorded import store
 
-    table = reading.files.read(path.stem, path.parent)
+    table = store.read(path.stem, path.parent)
     for column, value in only.items():
         table = table[table[column] == value]
     measure = next(name for name in ("reward", "accuracy", "gold") if name in table)

@@ -23,7 +23,7 @@ def add_arguments(parser) -> None:
 
 
 def run(arguments) -> int:
-    from lessons_lib.diagnose import diagnose, read_log
+    from lessons_lib.advice.diagnose import diagnose, read_log
 
     diagnosis = diagnose(read_log(arguments.log, strength=arguments.beta))
     if arguments.json:

@@ -1,12 +1,20 @@
-"""``python -m lessons_lib lab build | record | tune``: make the lab's committed files again."""
+"""``python -m lessons_lib lab build | record``: make the lab's committed files again."""
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
+import pkgutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-HELP = "make the lab again: checkpoints and samples, a study's recorded runs, the tuning behind its settings"
+from lessons_lib.errors import UserError
+
+if TYPE_CHECKING:
+    from lessons_lib.lab.studies import Study
+
+HELP = "make the lab again: checkpoints and samples, a study's recorded runs"
 EXAMPLE = "python -m lessons_lib lab build --size small"
 
 
@@ -21,8 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     record = actions.add_parser("record", help="all arms and seeds of a study, into its file of recorded runs")
     record.add_argument("study", help="its name, such as near_deterministic")
     record.set_defaults(action=_record)
-    tune = actions.add_parser("tune", help="every method's grid on validation prompts, into one file (10 minutes)")
-    tune.set_defaults(action=_tune)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -45,12 +51,23 @@ def _build(arguments: argparse.Namespace) -> None:
 
 
 def _record(arguments: argparse.Namespace) -> None:
-    from lessons_lib.lab import studies
+    from lessons_lib.lab.studies import record
 
-    print(f"recorded {studies.record(studies.get_study(arguments.study), command=f'lab record {arguments.study}')}")
+    print(f"recorded {record(get_study(arguments.study), command=f'lab record {arguments.study}')}")
 
 
-def _tune(arguments: argparse.Namespace) -> None:
-    from lessons_lib.lab import tuning
+def studies() -> dict[str, Study]:
+    """Every lesson's studies, by name."""
+    from lessons_lib import lessons
 
-    print(f"recorded {tuning.record()}")
+    rooms = sorted(module.name for module in pkgutil.iter_modules(lessons.__path__) if module.ispkg)
+    names = (f"{lessons.__name__}.{room}.studies" for room in rooms)
+    found = (importlib.import_module(name).STUDIES for name in names if importlib.util.find_spec(name))
+    return {study.name: study for of_lesson in found for study in of_lesson}
+
+
+def get_study(name: str) -> Study:
+    """The study of that name; a UserError lists the names where there is none."""
+    if name not in studies():
+        raise UserError(f"study: expected one of {', '.join(studies())}, got {name!r}")
+    return studies()[name]

@@ -18,7 +18,7 @@ EXAMPLE = """python -m lessons_lib match tulu1_human_eval
 
 
 def add_arguments(parser) -> None:
-    from lessons_lib.memory import PRECISIONS
+    from lessons_lib.memory.estimate import PRECISIONS
 
     add_source_arguments(parser)
     given = parser.add_argument_group("what the rows cannot say")
@@ -49,9 +49,9 @@ def add_arguments(parser) -> None:
 
 
 def run(arguments) -> int:
-    from lessons_lib.decide import Constraints
-    from lessons_lib.match import hardware_of, match
-    from lessons_lib.report import html_page, print_match
+    from lessons_lib.advice.decide import Constraints
+    from lessons_lib.advice.match import hardware_of, match
+    from lessons_lib.advice.report import html_page, print_match
 
     hardware = hardware_of(
         arguments.model,

@@ -32,8 +32,8 @@ _HELP = {
 
 
 def add_arguments(parser) -> None:
-    from lessons_lib.architecture import KNOWN
-    from lessons_lib.memory import Setting
+    from lessons_lib.memory.architecture import KNOWN
+    from lessons_lib.memory.estimate import Setting
 
     parser.add_argument("action", choices=tuple(_ACTIONS), help="readings: predicted beside measured, as kept here")
     parser.add_argument(
@@ -63,14 +63,14 @@ def run(arguments) -> int:
 
 
 def _predict(arguments) -> int:
-    from lessons_lib.memory import estimate
+    from lessons_lib.memory.estimate import estimate
 
     _show(estimate(_setting(arguments)), arguments)
     return 0
 
 
 def _plan(arguments) -> int:
-    from lessons_lib.memory import smallest_plan
+    from lessons_lib.memory.estimate import smallest_plan
 
     memory = arguments.gpu_memory * 1e9
     tunings = {"all weights": "full", "LoRA": "lora", "LoRA on 4-bit weights": "nf4"}
@@ -97,17 +97,17 @@ def _plan(arguments) -> int:
 
 
 def _measure(arguments) -> int:
-    from lessons_lib import memory_probe
-    from lessons_lib.architecture import KNOWN
+    from lessons_lib.memory import probe
+    from lessons_lib.memory.architecture import KNOWN
     from lessons_lib.models import load_config
 
     config = KNOWN.get(arguments.model.lower()) or load_config(arguments.model)
     setting = _setting(arguments)
     changed = {f.name: getattr(setting, f.name) for f in fields(setting) if f.name != "model"}
     changed = {f.name: changed[f.name] for f in fields(setting) if f.name != "model" and changed[f.name] != f.default}
-    reading = memory_probe.measure(dict(config), changed, device=arguments.device)
+    reading = probe.measure(dict(config), changed, device=arguments.device)
     if arguments.keep:
-        memory_probe.keep([reading])
+        probe.keep([reading])
     if arguments.json:
         _print_json({**dataclasses.asdict(reading), "predicted_bytes": reading.predicted_bytes})
         return 0
@@ -120,22 +120,22 @@ def _measure(arguments) -> int:
 
 
 def _readings(arguments) -> int:
-    from lessons_lib import memory_probe
+    from lessons_lib.memory import probe
 
-    kept = memory_probe.readings()
+    kept = probe.readings()
     if arguments.keep:
-        kept = [memory_probe.measure(r.config, r.setting, device=arguments.device) for r in kept if r.device == "cpu"]
-        memory_probe.keep(kept)
+        kept = [probe.measure(r.config, r.setting, device=arguments.device) for r in kept if r.device == "cpu"]
+        probe.keep(kept)
     table = _table("One training step, MB", "model", "setting", "measured", "predicted", "error")
-    for row in map(memory_probe.as_row, kept):
+    for row in map(probe.as_row, kept):
         table.add_row(*(str(row[name]) for name in ("model", "setting", "measured_MB", "predicted_MB", "error")))
     _console().print(table)
     return 0
 
 
 def _setting(arguments):
-    from lessons_lib.architecture import llama_like, read_architecture
-    from lessons_lib.memory import Setting
+    from lessons_lib.memory.architecture import llama_like, read_architecture
+    from lessons_lib.memory.estimate import Setting
 
     try:
         model = llama_like(float(arguments.model))
@@ -157,7 +157,7 @@ def _show(result, arguments) -> None:
         cells = [_gb(value) for value in (*parts.as_dict().values(), parts.total_bytes)]
         table.add_row(name, *cells, style="bold" if name == result.peak_moment else None)
     _console().print(table)
-    from lessons_lib.memory import USABLE, fits
+    from lessons_lib.memory.estimate import USABLE, fits
 
     verdict = "fits" if fits(result.setting, memory) else "does not fit"
     _console().print(

@@ -21,8 +21,8 @@ def add_arguments(parser) -> None:
 
 
 def run(arguments) -> int:
+    from lessons_lib.advice.report import html_page, print_profile
     from lessons_lib.data.profile import profile
-    from lessons_lib.report import html_page, print_profile
 
     measured = profile(
         rows_of(arguments),
@@ -71,7 +71,7 @@ def add_output_arguments(parser) -> None:
 
 def rows_of(arguments):
     """The rows of the source named on the command line, with a progress bar on a terminal."""
-    from lessons_lib.match import expected_rows, open_rows
+    from lessons_lib.advice.match import expected_rows, open_rows
 
     rows = open_rows(arguments.source, split=arguments.split, config=arguments.config, **shape_of(arguments))
     return _Watched(rows, expected_rows(arguments.source)) if sys.stderr.isatty() else rows
@@ -79,7 +79,7 @@ def rows_of(arguments):
 
 def other_rows_of(arguments):
     """The rows of the file that --apart-from names, which has the same columns; None where none is named."""
-    from lessons_lib.match import open_rows
+    from lessons_lib.advice.match import open_rows
 
     return open_rows(arguments.apart_from, **shape_of(arguments)) if arguments.apart_from else None
 

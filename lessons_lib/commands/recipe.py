@@ -39,7 +39,7 @@ def add_arguments(parser) -> None:
 
 
 def run(arguments) -> int:
-    from lessons_lib.recipes import Recipe, write_recipe
+    from lessons_lib.advice.recipes import Recipe, write_recipe
 
     values = dict(_assignment(text) for text in arguments.set)
     batch_size = values.pop("batch_size", None)
@@ -87,7 +87,7 @@ def _assignment(text: str) -> tuple[str, float]:
 
 def _architecture(model: str):
     """The model's sizes, or None and why not: a recipe can be written for a model that is not here."""
-    from lessons_lib.architecture import read_architecture
+    from lessons_lib.memory.architecture import read_architecture
 
     try:
         return read_architecture(model), []
@@ -99,8 +99,8 @@ def _sharded(recipe, architecture, memory: float):
     """The recipe, sharded where one GPU does not hold it all, and a warning where even that is too much."""
     import dataclasses
 
-    from lessons_lib.memory import fits
-    from lessons_lib.recipes import setting_of
+    from lessons_lib.advice.recipes import setting_of
+    from lessons_lib.memory.estimate import fits
 
     if recipe.gpus == 1 and architecture is None:
         return recipe, []

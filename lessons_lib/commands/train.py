@@ -13,7 +13,7 @@ HELP = "fine-tune a causal language model on preferences: dpo, ipo, kto, orpo, s
 EXAMPLE = """python -m lessons_lib train --model HuggingFaceTB/SmolLM2-135M-Instruct \\
       --data trl-lib/ultrafeedback_binarized --rows 2000 --method dpo \\
       --set beta=0.1 learning_rate=1e-6 max_length=1024 truncation=keep_start --output runs/dpo
-  accelerate launch --config_file lessons_lib/launch/one_machine.yaml --num_processes 2 -m lessons_lib train …
+  accelerate launch --config_file lessons_lib/training/launch/one_machine.yaml --num_processes 2 -m lessons_lib train …
       (the same run, shared by two processes; fsdp.yaml beside it divides the model among them too)"""
 
 
@@ -46,8 +46,8 @@ def run(arguments) -> None:
 
     from lessons_lib.data.readers import read
     from lessons_lib.models import load, save
-    from lessons_lib.sharding import is_sharded, make_accelerator, whole_weights
-    from lessons_lib.training import train
+    from lessons_lib.training.loop import train
+    from lessons_lib.training.sharding import is_sharded, make_accelerator, whole_weights
 
     if config.token_dir is None:  # beside the output there is a disk, and room
         config = dataclasses.replace(config, token_dir=str(_existing(arguments.output)))
@@ -79,7 +79,7 @@ def _existing(folder: Path) -> Path:
 
 def settings(assignments: list[str], method: str):
     """The configuration that ``NAME=VALUE`` assignments spell: a name is a setting of the run, or the loss's own."""
-    from lessons_lib.train_config import TrainConfig, objective_for
+    from lessons_lib.training.config import TrainConfig, objective_for
 
     known = {item.name for item in dataclasses.fields(TrainConfig)} - {"hyperparameters"}
     values = dict(_assignment(text) for text in assignments)

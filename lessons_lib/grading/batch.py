@@ -9,7 +9,7 @@ from pathlib import Path
 import joblib
 
 from lessons_lib.errors import UserError
-from lessons_lib.grading import assignments, gradebook, marking, own, pages, sandbox, submissions
+from lessons_lib.grading import assignments, gradebook, marking, pages, sandbox, submissions, tickets
 from lessons_lib.grading.marking import Mark
 from lessons_lib.grading.pages import Batch
 from lessons_lib.grading.submissions import Learner, Submission
@@ -42,7 +42,7 @@ def grade(
         raise UserError(f"{folder}: expected the folder of submissions, found none")
     assignment = assignments.load(name)
     sandbox.self_test()
-    salt = own.read_salt(salt_path or out / "salt.txt")
+    salt = tickets.read_salt(salt_path or out / "salt.txt")
     made_with = hashlib.sha256(assignment.digest.encode() + salt).hexdigest()
     read = {
         learner.id: submissions.read_submission(folder, learner.id, assignment.exercise.notebook, assignment.stubs)

@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from lessons_lib.errors import UserError
-from lessons_lib.grading import assignments, own, quizzes
+from lessons_lib.grading import assignments, quizzes, tickets
 from lessons_lib.grading.assignments import EXERCISES
 from lessons_lib.grading.submissions import read_roster
 
@@ -85,12 +85,14 @@ def write_notebook(path: Path, notebook: dict) -> None:
 def write_tickets(out: Path, name: str, roster_path: Path, salt_path: Path | None) -> Path:
     """A CSV with the ticket of each learner; the salt is that of grading."""
     exercise = assignments.load(name).exercise.name
-    salt = own.read_salt(salt_path or out / "salt.txt")
+    salt = tickets.read_salt(salt_path or out / "salt.txt")
     path = out / f"tickets_{exercise}.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["id", "ticket"])
-        table.writerows([learner.id, own.ticket(salt, learner.id, exercise)] for learner in read_roster(roster_path))
+        table.writerows(
+            [learner.id, tickets.ticket(salt, learner.id, exercise)] for learner in read_roster(roster_path)
+        )
     return path
 
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from lessons_lib.grading import compare, own, sandbox
+from lessons_lib.grading import compare, sandbox, tickets
 from lessons_lib.grading.assignments import Assignment
 from lessons_lib.grading.spec import JSON, Item
 from lessons_lib.grading.submissions import FLAGS, Submission
@@ -63,7 +63,7 @@ class Mark:
 
 def mark(assignment: Assignment, submission: Submission, salt: bytes) -> Mark:
     """The mark of a submission. A `sandbox.SandboxBroke` means that there is none, for no fault of the learner's."""
-    cases = own.cases_of(assignment.exercise, salt, submission.learner)
+    cases = tickets.cases_of(assignment.exercise, salt, submission.learner)
     run = _Run(assignment, submission, cases)
     readable = submission.status == "read"
     if readable:

@@ -10,7 +10,7 @@ import contextlib
 import io
 import warnings
 
-from lessons_lib.grading import assignments, compare, own, wire
+from lessons_lib.grading import assignments, compare, tickets, wire
 
 _SALT = b"the same inputs for everybody"
 
@@ -22,7 +22,7 @@ def points(name: str, item_name: str, value: object) -> float:
     """
     exercise = assignments.load(name).exercise
     item = next(item for item in exercise.items if item.name == item_name)
-    cases = own.cases_of(exercise, _SALT, "everybody", own.PRACTICE)[item_name]
+    cases = tickets.cases_of(exercise, _SALT, "everybody", tickets.PRACTICE)[item_name]
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         shares = [_share(item, case, value) for case in cases]

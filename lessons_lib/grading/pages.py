@@ -21,7 +21,7 @@ from lessons_lib.grading.submissions import FLAGS, UNREADABLE, Learner, Submissi
 
 _LONGEST = 400  # characters of one value shown
 _PARAGRAPH = 4000  # characters of a text that a person reads
-_CHECKS = Path(verdict.__file__).parent
+_LESSONS = Path(verdict.__file__).parents[1] / "lessons"
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _causes(assignment: Assignment, item: ItemMark) -> set[str]:
 
 def _check_sources(lesson: int) -> str:
     """The texts of the modules that name mistakes: a cause that is not in them was made up by a learner's code."""
-    paths = (_CHECKS / f"lesson{lesson:02d}.py", _CHECKS / "verdict.py")
+    paths = (_LESSONS / f"lesson{lesson:02d}" / "checks.py", Path(verdict.__file__))
     return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.exists())
 
 

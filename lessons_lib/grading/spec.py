@@ -22,7 +22,7 @@ class Item:
         points: at most, shared equally by the cases.
         cases: the hidden keyword arguments for one learner, a dictionary a case, drawn from her own random numbers.
             JSON values; ``{"tensor": [...]}`` reaches the function as a float64 tensor, ``{"facts": {...}}`` as
-            `lessons_lib.decide.Facts`. None: `name` is a value and not a function, and there is one case.
+            `lessons_lib.advice.decide.Facts`. None: `name` is a value and not a function, and there is one case.
         expected: the right answer to a case, called with the case's arguments as the learner's function is; a tensor
             or a JSON value.
         tolerance: relative, of every number; an absolute 1e-9 is allowed beside it.

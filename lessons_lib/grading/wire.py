@@ -31,7 +31,7 @@ def _decode(value: JSON) -> object:
         is_bool = torch.tensor(value["tensor"]).dtype == torch.bool
         return torch.tensor(value["tensor"], dtype=torch.bool if is_bool else torch.float64)
     if set(value) == {"facts"}:
-        from lessons_lib.decide import Facts
+        from lessons_lib.advice.decide import Facts
 
         return Facts(**value["facts"])
     return {name: _decode(part) for name, part in value.items()}

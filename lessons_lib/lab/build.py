@@ -22,7 +22,7 @@ from lessons_lib import models
 from lessons_lib._surroundings import one_thread
 from lessons_lib.lab import checkpoints, world
 from lessons_lib.lab.evaluation import Evaluator
-from lessons_lib.logps import response_token_logps
+from lessons_lib.logps import padded_batch, response_token_logps
 
 TYPICAL_TOKENS = 20  # of a text: keeps the loss near one token's, and so the gradient near the clipping bound
 WINDOW = 8  # batches whose texts are sorted by length together, which leaves little padding
@@ -161,7 +161,7 @@ def fit(
     model.train()
     batches = itertools.islice(_batches(texts, batch_size), steps)
     for batch in tqdm(batches, total=steps, desc=label, disable=label is None):
-        input_ids, labels = (tensor.to(model.device) for tensor in models.pack(*zip(*batch, strict=True)))
+        input_ids, labels = (tensor.to(model.device) for tensor in padded_batch(*zip(*batch, strict=True)))
         token_logps, _ = response_token_logps(model(input_ids).logits, labels)
         optimizer.zero_grad()
         # A constant divisor: by the batch's own token count, batches of short texts would weigh more than long ones.

@@ -1,7 +1,7 @@
 """Studies: named fine-tunes in the lab that a lesson runs live for one seed and reads back for the others.
 
-A study is a few arms (a method with its settings) on one kind of preference data; `lessons_lib.lab.catalogue`
-holds them, a module a lesson. `run` trains one arm with one seed; `record` does so for all arms and seeds and
+A study is a few arms (a method with its settings) on one kind of preference data; a lesson's stand in its room,
+`lessons_lib.lessons.lessonNN.studies`. `run` trains one arm with one seed; `record` does so for all arms and seeds and
 writes one small file with its provenance; `recorded` reads that file. Live and recorded runs come from the same
 function, so a lesson can draw one over the other. ``python -m lessons_lib lab record NAME`` regenerates a file.
 
@@ -12,17 +12,12 @@ checkpoint (the seed modulo their number), so that an interval over seeds includ
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import os
-import pkgutil
-import platform
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date
-from functools import cache, partial
-from importlib.metadata import version
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -31,12 +26,11 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from lessons_lib.errors import UserError
-from lessons_lib.lab import catalogue, checkpoints
+from lessons_lib.lab import checkpoints
 from lessons_lib.methods import METHODS
-from lessons_lib.train_config import TrainConfig
+from lessons_lib.recorded.store import RECORDED, provenance
+from lessons_lib.training.config import TrainConfig
 
-RECORDED = Path(__file__).parent / "recorded"
-PACKAGES = ("torch", "transformers", "accelerate", "numpy")  # whose versions a number depends on
 UNRECORDED = ("epoch", "grad_norm", "learning_rate")
 AVERAGED = {"loss": "mean_loss", "rewards/accuracies": "mean_accuracy"}  # one batch says little of them
 
@@ -78,21 +72,6 @@ class Study:
     samples: int = 512  # replies to test prompts, scored at each evaluation
 
 
-@cache
-def studies() -> dict[str, Study]:
-    """Every study of the catalogue by its name."""
-    modules = (module.name for module in pkgutil.iter_modules(catalogue.__path__))
-    found = (importlib.import_module(f"{catalogue.__name__}.{name}").STUDIES for name in sorted(modules))
-    return {study.name: study for of_lesson in found for study in of_lesson}
-
-
-def get_study(name: str) -> Study:
-    """The study of that name; a UserError lists the names where there is none."""
-    if name not in studies():
-        raise UserError(f"study: expected one of {', '.join(studies())}, got {name!r}")
-    return studies()[name]
-
-
 def run(study: Study, arm: str, seed: int, *, evaluate_every: int | None = None, progress: bool = True) -> pd.DataFrame:
     """Train one arm with one seed and measure it on test prompts as it goes.
 
@@ -102,13 +81,13 @@ def run(study: Study, arm: str, seed: int, *, evaluate_every: int | None = None,
         progress: show a progress bar.
 
     Returns:
-        The training history (see `lessons_lib.training.train`) with a row for step 0 before it, the columns of
+        The training history (see `lessons_lib.training.loop.train`) with a row for step 0 before it, the columns of
         `Evaluation.row` filled there, at every `evaluate_every` steps and at the end, and `arm`, `seed` and, for
         pairs, `margin`: the batch's mean reward margin in nats, not scaled by β or τ. `mean_loss` and `mean_accuracy`
         are the loss's and the pair accuracy's means over the steps since the measurement before.
     """
     from lessons_lib.lab.evaluation import Evaluator  # here: whoever reads recorded runs does not wait for torch
-    from lessons_lib.training import train
+    from lessons_lib.training.loop import train
 
     checkpoint = checkpoints.SFT_NAMES[seed % len(checkpoints.SFT_NAMES)]
     evaluator = Evaluator(checkpoints.load(checkpoint)[0], samples=study.samples, seed=seed)
@@ -138,7 +117,7 @@ def record(study: Study, *, command: str, progress: bool = True) -> Path:
     """
     jobs = [(arm, seed) for arm in study.arms for seed in study.seeds]
     with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        done = pool.map(partial(_job, study.name), jobs)
+        done = pool.map(partial(_job, study), jobs)
         runs = list(tqdm(done, total=len(jobs), desc=study.name, unit="run", disable=not progress))
     history = pd.concat(runs, ignore_index=True)
     measured = history[history["gold"].notna()].drop(columns=[c for c in UNRECORDED if c in history])
@@ -171,20 +150,9 @@ def by_seed(history: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
     }
 
 
-def provenance(command: str) -> dict:
-    """Command, versions, machine and date: what somebody needs who wants the same numbers again."""
-    return {
-        "command": command,
-        "date": date.today().isoformat(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, one thread a run",
-        "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
-    }
-
-
 def _start_of(arm: Arm, checkpoint: str, study: Study, common: TrainConfig, progress: bool):
     """(model, tokenizer) that an arm begins at: a checkpoint, or what its first arm made of one."""
-    from lessons_lib.training import train
+    from lessons_lib.training.loop import train
 
     if arm.first is None:
         return checkpoints.load(checkpoint if arm.start == "sft" else arm.start)
@@ -201,5 +169,5 @@ def _reward_scale(method: str, config: TrainConfig) -> float:
     return config.hyperparameters.get(first, METHODS[method].hyperparameters[first].default)
 
 
-def _job(name: str, job: tuple[str, int]) -> pd.DataFrame:
-    return run(get_study(name), *job, progress=False)
+def _job(study: Study, job: tuple[str, int]) -> pd.DataFrame:
+    return run(study, *job, progress=False)

@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from browser import browser, jupyterlab, key_times, run_notebook, served
 
 from lessons_lib.explorers import page as static
-from lessons_lib.explorers.lesson05 import ipo_stops
+from lessons_lib.lessons.lesson05.explorer import ipo_stops
 
-CELL = "from lessons_lib.explorers.lesson05 import ipo_stops\nipo_stops()"
+CELL = "from lessons_lib.lessons.lesson05.explorer import ipo_stops\nipo_stops()"
 
 
 def run() -> list[Row]:

@@ -9,9 +9,9 @@ import time
 import torch
 from table import Row, print_rows
 
-from lessons_lib import scoring
 from lessons_lib.lab import annotators, checkpoints
-from lessons_lib.training import TrainConfig, train
+from lessons_lib.training import scoring
+from lessons_lib.training.loop import TrainConfig, train
 
 
 def run() -> list[Row]:

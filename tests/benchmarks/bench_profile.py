@@ -24,7 +24,7 @@ WORDS = [f"word{number}" for number in range(997)]
 PROFILE = """
 import sys, time
 from lessons_lib.data.profile import profile
-from lessons_lib.match import open_rows
+from lessons_lib.advice.match import open_rows
 start = time.perf_counter()
 measured = profile(open_rows(sys.argv[1]))
 seconds, cpu = time.perf_counter() - start, time.process_time()

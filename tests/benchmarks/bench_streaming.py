@@ -23,8 +23,8 @@ TRAIN = """
 import itertools, sys, time
 from lessons_lib.data.readers import read
 from lessons_lib.models import new_model, word_level_tokenizer
-from lessons_lib.train_config import TrainConfig
-from lessons_lib.training import train
+from lessons_lib.training.config import TrainConfig
+from lessons_lib.training.loop import train
 
 words, path, folder = sys.argv[1].split(","), sys.argv[2], sys.argv[3]
 tokenizer = word_level_tokenizer(words, bos="<bos>", eos="<eos>", pad="<pad>")

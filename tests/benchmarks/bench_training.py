@@ -20,7 +20,7 @@ from peers import Case, Ours, Theirs, alone
 from table import Row, print_rows
 from torch.profiler import ProfilerActivity, profile
 
-from lessons_lib.packing import pack
+from lessons_lib.training.packing import pack
 
 SIZES = ("1.1 M", "10 M")
 STEPS = {"1.1 M": 20, "10 M": 6}  # of each round

@@ -75,7 +75,7 @@ class Case:
     @property
     def config(self):
         """Ours; TRL's is translated from it."""
-        from lessons_lib.train_config import TrainConfig
+        from lessons_lib.training.config import TrainConfig
 
         return TrainConfig(
             hyperparameters=HYPERPARAMETERS[self.method],
@@ -125,7 +125,7 @@ class Case:
 
     def batches(self) -> tuple[object, list]:
         """The rows as token ids, and our batches of them."""
-        from lessons_lib.collation import plan_batches, tokenize_rows
+        from lessons_lib.training.collation import plan_batches, tokenize_rows
 
         columns = ("completion",) if self.method == "kto" else ("chosen", "rejected")
         rows = tokenize_rows(self.data(), columns, self.tokenizer())
@@ -168,7 +168,7 @@ class Ours:
         return _differences(ends)
 
     def _train(self, order: str, at_step_end: Callable) -> list[dict]:
-        from lessons_lib.training import train
+        from lessons_lib.training.loop import train
 
         self.model.load_state_dict(self.start)
         return train(

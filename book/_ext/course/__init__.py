@@ -9,7 +9,7 @@
 - `cells`: code cells without dead progress bars, and figures without the code that calls them
 - `notebook_links`: links to what is a notebook but no page
 - `card`: the picture that a link to the site shows elsewhere
-- `decision_tree`: the start page's tree, from `lessons_lib.decide`
+- `decision_tree`: the start page's tree, from `lessons_lib.advice.decide`
 - `methods_tables`: the comparison page's tables, from `lessons_lib.methods`
 """
 

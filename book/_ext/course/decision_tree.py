@@ -1,4 +1,4 @@
-"""``{decision-tree}``: the tree that `lessons_lib.decide` walks, as a nested list that site.css draws as a tree."""
+"""``{decision-tree}``: the tree that `lessons_lib.advice.decide` walks, as a nested list that site.css draws."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def as_markdown(tree, methods, lessons: dict[str, int]) -> list[str]:
 
 class DecisionTree(SphinxDirective):
     def run(self):
-        from lessons_lib.decide import evidence_so_far, load_tree
+        from lessons_lib.advice.decide import evidence_so_far, load_tree
         from lessons_lib.methods import METHODS
 
         lessons = {one.method: one.number for phase in read_outline(set()) for one in phase.lessons if one.method}
         lines = [*as_markdown(load_tree(), METHODS, lessons), "", evidence_so_far()]
         box = nodes.container()
-        self.state.nested_parse(StringList(lines, source="lessons_lib.decide"), self.content_offset, box)
+        self.state.nested_parse(StringList(lines, source="lessons_lib.advice.decide"), self.content_offset, box)
         return box.children
 
 

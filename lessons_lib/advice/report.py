@@ -1,0 +1,300 @@
+"""Profiles and advice for people: on a terminal with `rich`, and as one self-contained HTML page.
+
+Both show the same sections from the same functions; nothing is worked out here.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+
+from lessons_lib.advice.decide import Recommendation
+from lessons_lib.advice.match import GIB, USABLE, Match
+from lessons_lib.data.profile import Figure, Profile
+from lessons_lib.methods import METHODS
+
+TITLES = {
+    "size": ("rows", "refused", "unread", "prompts", "items", "decided", "raters", "words", "tokens", "multi_turn"),
+    "cleanliness": (
+        "leaks", "leaks_normalised", "repeats", "repeats_normalised", "contradictions", "empty", "identical",
+        "identical_normalised",
+    ),
+    "how sure the labels are": (
+        "flip_rate", "agreement", "agreement_by_item", "agreement_decisive", "unanimous", "near_deterministic", "kappa",
+        "alpha", "ties", "ties_items", "slight", "hidden_ties", "small_gaps", "score_contradicts", "cycles",
+    ),
+    "biases": (
+        "first_wins", "order_same", "order_opposite", "order_consistent", "chosen_longer", "chosen_longer_verdicts",
+        "up_longer",
+    ),
+    "single ratings": (
+        "up_share", "both_labels", "pairs", "pairs_disjoint", "unpaired", "thumbs_up", "thumbs_blind",
+    ),
+}  # fmt: skip
+
+
+def method_name(key: str) -> str:
+    return METHODS[key].name
+
+
+def figure_rows(profile: Profile) -> Iterator[tuple[str, list[tuple[str, Figure]]]]:
+    """The known figures under their headings."""
+    for title, names in TITLES.items():
+        known = [(n, profile[n]) for n in names if n in profile.figures and profile[n].value is not None]
+        if known:
+            yield title, known
+
+
+def unknown_figures(profile: Profile) -> dict[str, list[str]]:
+    """Names of figures that the rows cannot tell, by the reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, figure in profile.figures.items():
+        if figure.value is None:
+            reasons.setdefault(figure.reason, []).append(name)
+    return reasons
+
+
+def headline(advice: Recommendation) -> str:
+    """The answer in one sentence."""
+    name = METHODS[advice.choice].name
+    if not advice.ties:
+        return f"Use {name} ({METHODS[advice.choice].full_name})."
+    others = ", ".join(map(method_name, advice.ties))
+    return f"Any of {name}, {others} would do; start with {name}."
+
+
+def second_thoughts(advice: Recommendation) -> Iterator[str]:
+    """The runner-up, the cheaper one of a tie, other readings, and what would change the answer."""
+    if advice.cheaper and advice.cheaper != advice.choice:
+        cheaper, choice = METHODS[advice.cheaper], METHODS[advice.choice]
+        passes = cheaper.policy_passes + cheaper.reference_passes
+        yield (
+            f"The cheaper one is {cheaper.name}: {passes} forward passes a pair against "
+            f"{choice.policy_passes + choice.reference_passes} with a live reference. {choice.name} comes first here "
+            f"because it has one knob and the longest record."
+        )
+    yield f"Runner-up: {method_name(advice.runner_up)}, {advice.why_runner_up}."
+    yield from (f"{method_name(method)}: {says}" for method, says in advice.alternatives)
+    yield from (f"If {change}: {method_name(method)}." for change, method in advice.flips)
+
+
+def memory_rows(match: Match) -> Iterator[tuple[str, str, str, str]]:
+    """Method, reference, predicted peak, whether it fits."""
+    for fit in match.fits:
+        yield method_name(fit.method), fit.reference, f"{fit.peak_bytes / GIB:.1f} GiB", "fits" if fit.fits else "no"
+
+
+def memory_title(match: Match) -> str:
+    hardware, setting = match.hardware, match.hardware.setting
+    weights = f"LoRA of rank {setting.lora_rank}" if setting.lora_rank else "all weights"
+    gpus = f"{setting.gpus} GPUs, sharded," if setting.gpus > 1 else "one GPU"
+    return (
+        f"Predicted peak on each of {gpus} of {hardware.gpu_memory_bytes / 1e9:g} GB (we fill {USABLE:.0%}): "
+        f"{setting.model.parameters / 1e9:.1f} B parameters, {weights}, {setting.precision}, "
+        f"batch {setting.batch_size}, {setting.length:,} tokens"
+    )
+
+
+# On a terminal
+
+
+def print_profile(profile: Profile, console) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    for title, figures in figure_rows(profile):
+        table = Table("figure", "value (95 % interval) of how many", "what it is", title=title.capitalize(), **_LOOK)
+        for name, figure in figures:
+            table.add_row(name, str(figure), figure.how + (f"; assumes {figure.assumes}" if figure.assumes else ""))
+            for label, part in figure.parts.items():
+                table.add_row(f"  {escape(label)}", str(part), "", style="dim")
+        console.print(table)
+    unknown = unknown_figures(profile)
+    if unknown:
+        console.print("[bold]What these rows cannot tell[/]")
+        for reason, names in unknown.items():
+            console.print(f"  · {escape(reason)}: [dim]{', '.join(names)}[/]", highlight=False)
+    console.print()
+
+
+_LOOK = {"title_justify": "left", "title_style": "bold", "box": None, "pad_edge": False, "padding": (0, 2, 0, 0)}
+
+
+def print_match(match: Match, console) -> None:
+    """The advice first, then what it rests on."""
+    from rich.markup import escape
+    from rich.panel import Panel
+    from rich.table import Table
+
+    advice, say = match.recommendation, lambda text: console.print(text, highlight=False)
+    if match.brief:
+        say(f"[bold]The brief.[/] {escape(match.brief.text)}\n")
+    confidence = f"Confidence: {advice.confidence}; {advice.why_confidence}."
+    console.print(Panel(f"[bold]{headline(advice)}[/]\n{confidence}", title=escape(match.source), title_align="left"))
+    for title, lines in sections(match):
+        say(f"\n[bold]{title}[/]")
+        for line in lines:
+            table = Table.grid(padding=(0, 1, 0, 0))
+            table.add_row("  ·", escape(line))
+            say(table)
+    table = Table("setting", "value", "why", title="\nWhere to start", **_LOOK)
+    for start in advice.start:
+        table.add_row(
+            start.name, f"{start.value:g}", f"{start.why} [dim]({start.evidence.source or 'our judgement'})[/]"
+        )
+    console.print(table)
+    if match.fits:
+        say(f"\n[bold]Memory.[/] {memory_title(match)}")
+        table = Table("method", "reference", "peak", "", **_LOOK)
+        for row in memory_rows(match):
+            table.add_row(*row)
+        console.print(table)
+    say(f"\n[dim]{advice.evidence_so_far} Its figures: python -m lessons_lib profile {escape(match.source)}[/]")
+    if match.brief or match.profile.form != "verdicts":  # a recipe takes pairs or ratings
+        command = f"python -m lessons_lib recipe {match.source} --method {advice.choice}"
+        say(f"Next: {escape(command)} --model MODEL --output recipes/{advice.choice}")
+
+
+def sections(match: Match) -> Iterator[tuple[str, list[str]]]:
+    """The lists of the advice, in the order to read them."""
+    advice = match.recommendation
+    if advice.warnings:
+        yield "Before you train", [*advice.warnings]
+    yield "Why", [*advice.reasons, *match.notes]
+    yield (
+        "What it rests on",
+        [
+            *(f"Measured here: {one.says}." for one in advice.measured),
+            *(f"{str(item)[0].upper()}{str(item)[1:]}." for item in advice.evidence),
+        ],
+    )
+    yield "What would change the answer", [*second_thoughts(advice)]
+
+
+# As a page
+
+
+def html_page(profile: Profile, match: Match | None = None) -> str:
+    """One page with the advice (where there is a match), the figures and their plots, that needs no network."""
+    title = f"{profile.name}: which method fits" if match else f"{profile.name}: profile"
+    body = [f"<h1>{_escape(title)}</h1>", *(_advice(match) if match else ()), *_pictures(profile), *_tables(profile)]
+    return _PAGE.format(title=_escape(title), body="\n".join(body))
+
+
+def _advice(match: Match) -> Iterator[str]:
+    advice = match.recommendation
+    if match.brief:
+        yield f"<p><b>The brief.</b> {_escape(match.brief.text)}</p>"
+    yield f'<div class="answer"><p><b>{_escape(headline(advice))}</b></p>'
+    yield f"<p>Confidence: {advice.confidence}; {_escape(advice.why_confidence)}.</p></div>"
+    yield "<ol class=path>" + "".join(f"<li>{_escape(q)} <b>{_escape(a)}</b></li>" for q, a in advice.path) + "</ol>"
+    for title, lines in sections(match):
+        yield f"<h2>{title}</h2><ul>" + "".join(f"<li>{_escape(line)}</li>" for line in lines) + "</ul>"
+    starts = [(s.name, f"{s.value:g}", s.why, s.evidence.source or "our judgement") for s in advice.start]
+    yield "<h2>Where to start</h2>" + _table(("setting", "value", "why", "source"), starts)
+    if match.fits:
+        yield f"<h2>Memory</h2><p>{_escape(memory_title(match))}.</p>"
+        yield _table(("method", "reference", "peak", ""), memory_rows(match))
+    yield f"<p class=quiet>{advice.evidence_so_far}</p>"
+
+
+def _pictures(profile: Profile) -> Iterator[str]:
+    from lessons_lib.plots import labelled_bars_plot
+
+    for finding, names in _PLOTS:
+        figures = {label: profile[name] for name, label in names.items() if profile.value(name) is not None}
+        if len(figures) == 1:  # a figure alone is drawn with its parts
+            figures |= {f"{label} as long": part for label, part in next(iter(figures.values())).parts.items()}
+        if not figures:
+            continue
+        figures = {f"{label} (n = {figure.n:,})": figure for label, figure in figures.items()}
+        title = finding.format(**{name: _rounded(profile, name) for name in names})
+        picture = labelled_bars_plot(
+            [(label, figure.value, f"{100 * figure.value:.1f} %") for label, figure in figures.items()],
+            title=title,
+            x_label="share, with its 95 % interval",
+            alt=f"{title}. " + "; ".join(f"{label}: {figure}" for label, figure in figures.items()) + ".",
+            ends={label: (figure.low, figure.high) for label, figure in figures.items() if figure.low is not None},
+            percent=True,
+        )
+        yield picture._repr_mimebundle_()["text/html"]
+
+
+def _rounded(profile: Profile, name: str) -> str:
+    value = profile.value(name)
+    return "an unknown share" if value is None else f"{100 * value:.0f} %"
+
+
+_PLOTS = (
+    (
+        "Two raters agree on {agreement} of what both judged",
+        {
+            "agreement": "raters agree",
+            "agreement_decisive": "raters agree, where both take a side",
+            "flip_rate": "labels flipped, as that agreement implies",
+            "near_deterministic": "all raters take one side",
+        },
+    ),
+    (
+        "The response shown first wins {first_wins} of the decisive verdicts",
+        {"first_wins": "the first wins", "order_same": "same verdict in both orders", "ties": "ties"},
+    ),
+    ("The longer response wins {chosen_longer} of the pairs", {"chosen_longer": "the longer one wins"}),
+    (
+        "{up_share} of the ratings are up",
+        {
+            "up_share": "rated up",
+            "unpaired": "of use in no pair",
+            "up_longer": "an up is longer than a down (one half: no bias)",
+        },
+    ),
+)
+
+
+def _tables(profile: Profile) -> Iterator[str]:
+    yield "<h2>What was measured</h2>"
+    for title, figures in figure_rows(profile):
+        rows = []
+        for name, figure in figures:
+            rows.append((name, str(figure), figure.how + (f"; assumes {figure.assumes}" if figure.assumes else "")))
+            rows += [(f"— {label}", str(part), "") for label, part in figure.parts.items()]
+        yield f"<h3>{title.capitalize()}</h3>" + _table(
+            ("figure", "value (95 % interval) of how many", "what it is"), rows
+        )
+    if unknown := unknown_figures(profile):
+        items = "".join(f"<li>{_escape(why)}: {', '.join(names)}</li>" for why, names in unknown.items())
+        yield f"<h3>What these rows cannot tell</h3><ul>{items}</ul>"
+
+
+def _table(head, rows) -> str:
+    cells = "".join("<tr>" + "".join(f"<td>{_escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    heading = "".join(f'<th scope="col">{_escape(name)}</th>' for name in head)
+    return f'<div class="wide"><table><thead><tr>{heading}</tr></thead><tbody>{cells}</tbody></table></div>'
+
+
+def _escape(text: object) -> str:
+    return html.escape(str(text))
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 16px/1.55 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem;
+  color: light-dark(#1c1c1c, #e4e4e4); background: light-dark(#fff, #161616) }}
+h1 {{ font-size: 1.6rem; line-height: 1.25 }}
+h2 {{ margin: 2rem 0 .5rem; font-size: 1.25rem }}
+h3 {{ margin: 1.4rem 0 .4rem }}
+.answer {{ border-left: 4px solid light-dark(#0072b2, #56b4e9); padding: .1rem 1rem;
+  background: light-dark(#f2f7fb, #1d2730) }}
+.wide {{ overflow-x: auto }} table {{ border-collapse: collapse; font-size: .9rem; width: 100% }}
+th, td {{ text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
+  border-bottom: 1px solid light-dark(#ddd, #3a3a3a) }}
+.quiet {{ color: light-dark(#5a5a5a, #a5a5a5) }}
+@media (max-width: 40rem) {{ table {{ min-width: 36rem }} }}
+figure {{ margin: 1.5rem 0 !important }} svg {{ max-width: 100%; height: auto }}
+</style></head><body>
+{body}
+</body></html>
+"""

@@ -1,0 +1,1 @@
+"""Lesson 3: its explorer, checks and studies."""

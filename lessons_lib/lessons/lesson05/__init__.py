@@ -1,0 +1,1 @@
+"""Lesson 5: its explorer, checks and studies."""

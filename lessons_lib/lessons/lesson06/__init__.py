@@ -1,0 +1,1 @@
+"""Lesson 6: its explorer, checks and studies."""

@@ -1,0 +1,46 @@
+"""Lesson 7: one stage from a base model against two, at the same number of response passes."""
+
+from functools import partial
+
+from lessons_lib.lab import annotators
+from lessons_lib.lab.studies import Arm, Study
+from lessons_lib.training.config import TrainConfig
+
+# 8,000 responses go through the model in every arm that starts at the base: two for each of a step's 16 pairs, one
+# where SFT imitates the chosen reply. The imitation term takes the lab's rate for ORPO from the base model, wherever
+# it stands; DPO and SimPO take the strength and the rate that they have from an SFT checkpoint (`lab.settings`).
+_IMITATING = {"learning_rate": 3e-3}
+_DPO = {"hyperparameters": {"beta": 0.5}, "learning_rate": 2e-4}
+_SIMPO = {"hyperparameters": {"beta": 5.0, "gamma": 1.0}, "learning_rate": 2e-4}
+_SFT = Arm("SFT", "sft", {**_IMITATING, "max_steps": 250}, start="base")
+
+# The pairs are samples of an SFT checkpoint, so for the base model they are another model's text.
+_PAIRS = partial(annotators.label_pairs, n=2000)
+_CONFIG = TrainConfig(max_steps=250, append_eos=False)
+
+ONE_STAGE = Study(
+    name="one_stage",
+    question="From a base model, at equal passes: ORPO in one stage, or SFT and then DPO?",
+    make_rows=_PAIRS,
+    config=_CONFIG,
+    arms={
+        "orpo": Arm("ORPO", "orpo", {**_IMITATING, "hyperparameters": {"lam": 0.5}}, start="base"),
+        "sft_dpo": Arm("SFT → DPO", "dpo", {**_DPO, "max_steps": 125}, first=_SFT),
+        "sft": Arm("SFT on the chosen", "sft", {**_IMITATING, "max_steps": 500}, start="base"),
+        # The same pairs and the same DPO, from the checkpoint whose own samples they are.
+        "dpo_own": Arm("DPO on its own samples", "dpo", {**_DPO, "max_steps": 125}),
+    },
+)
+
+NO_IMITATION = Study(
+    name="no_imitation",
+    question="What do preferences make of a base model where no term imitates the chosen reply?",
+    make_rows=_PAIRS,
+    config=_CONFIG,
+    arms={
+        "dpo": Arm("DPO alone", "dpo", _DPO, start="base"),
+        "simpo": Arm("SimPO alone", "simpo", _SIMPO, start="base"),
+    },
+    seeds=(0, 1, 2),  # one for each checkpoint: both end in text that is no reply
+)
+STUDIES = (ONE_STAGE, NO_IMITATION)

@@ -1,0 +1,36 @@
+"""Lesson 8: what averaging over tokens does to the length of replies."""
+
+from functools import partial
+
+from lessons_lib.lab import annotators
+from lessons_lib.lab.studies import Arm, Study
+from lessons_lib.training.config import TrainConfig
+
+_LABELS = {
+    "clean": partial(annotators.label_pairs, n=1000),
+    # Gold points a token, beside the −0.05 that gold itself charges for a token over 12.
+    "long": partial(annotators.label_pairs, n=1000, length_bonus=0.15),
+    "random": partial(annotators.label_pairs, n=1000, sharpness=0.0),
+}
+# Strengths and learning rate: the lab's starting points for either method (`lab.settings`), the same for all labels.
+_DPO = {"hyperparameters": {"beta": 0.5}}
+_SIMPO = {"hyperparameters": {"beta": 5.0, "gamma": 1.0}}
+# A reply has about 20 tokens, so 5 on averages is 0.25 on sums: rewards of the same size, without the division.
+_SUMMED = {"hyperparameters": {"beta": 0.25, "gamma": 1.0}, "average": False}
+
+LENGTH = Study(
+    name="length",
+    question="What do DPO and SimPO do to the length of replies, whatever the labels say of it?",
+    make_rows=_LABELS["clean"],
+    config=TrainConfig(max_steps=125, learning_rate=2e-4, append_eos=False),
+    arms={
+        "dpo_clean": Arm("DPO, clean labels", "dpo", _DPO),
+        "simpo_clean": Arm("SimPO, clean labels", "simpo", _SIMPO),
+        "dpo_long": Arm("DPO, long replies favored", "dpo", _DPO, _LABELS["long"]),
+        "simpo_long": Arm("SimPO, long replies favored", "simpo", _SIMPO, _LABELS["long"]),
+        "dpo_random": Arm("DPO, random labels", "dpo", _DPO, _LABELS["random"]),
+        "simpo_random": Arm("SimPO, random labels", "simpo", _SIMPO, _LABELS["random"]),
+        "summed_random": Arm("SimPO on sums, random labels", "simpo", _SUMMED, _LABELS["random"]),
+    },
+)
+STUDIES = (LENGTH,)

@@ -1,0 +1,1 @@
+"""Lesson 9: its explorer and checks."""

@@ -1,0 +1,147 @@
+"""Lesson 14's explorer: three real datasets side by side, and what the decision tree says of each as terms change.
+
+The figures are the committed ones, the answers those of `decide.recommend`. A figure that a dataset cannot have
+(nobody looked at FeedbackQA's passages side by side) stands at zero, and the sentence below says so.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from lessons_lib.advice.decide import Facts, Recommendation, briefs, recommend
+from lessons_lib.data import figures
+from lessons_lib.explorers.core import Axis, Bars, Explorer, Panel, Readout, Slider
+from lessons_lib.methods import METHODS
+
+DATASETS = {
+    "people (tulu1)": "tulu1_human_eval",
+    "FeedbackQA": "feedbackqa_cdc",
+    "GPT-4 (qlora)": "qlora_gpt4_vicuna",
+}
+AS_BRIEFED = "as its brief says"
+TERMS = {
+    AS_BRIEFED: {},
+    "a fine-tuned model, with a reference": {"checkpoint": "sft", "reference": "precomputed"},
+    "a fine-tuned model, no reference to be had": {"checkpoint": "sft", "reference": "none"},
+    "a base model": {"checkpoint": "base", "reference": "precomputed"},
+}
+# A figure for the reader: the key of its measure in each dataset that has it.
+SHOWN = {
+    "two judgements of one thing agree": {
+        "tulu1_human_eval": "agree", "feedbackqa_cdc": "agree", "qlora_gpt4_vicuna": "same_verdict",
+    },
+    "labels flipped, as raters' agreement implies": {"tulu1_human_eval": "flip", "feedbackqa_cdc": "flip"},
+    "the longer response wins": {"tulu1_human_eval": "longer", "qlora_gpt4_vicuna": "longer"},
+    "the response shown first wins": {"qlora_gpt4_vicuna": "first_wins"},
+    "ties": {"tulu1_human_eval": "ties"},
+    "ratings that are up": {"tulu1_human_eval": "acceptable", "feedbackqa_cdc": "up"},
+}  # fmt: skip
+ENDS = ("low end", "estimate", "high end")
+
+
+@cache
+def measures(dataset: str) -> dict[str, figures.Measure]:
+    return {measure.key: measure for measure in figures.committed(DATASETS[dataset])["measures"]}
+
+
+@cache
+def facts(dataset: str, terms: str, end: str) -> Facts:
+    """The facts of a dataset under some terms, with the flip rate at one end of its interval."""
+    found, flips = measures(dataset), measures(dataset).get("flip")
+    ends = flips and {"low end": flips.low or flips.value, "high end": flips.high or flips.value}
+    known = {"shape": "paired", "rows": found["verdicts" if "verdicts" in found else "rows"].value}
+    if flips:
+        known |= {"flip_rate": ends.get(end, flips.value), "flip_low": flips.low, "flip_high": flips.high}
+    if "up" in found:
+        known |= {"shape": "unpaired", "rows": found["ratings"].value, "up_share": found["up"].value}
+    if "acceptable" in found:
+        known |= {"thumbs_up": found["acceptable"].value, "thumbs_blind": found["equal_votes"].value}
+    brief = vars(briefs()[DATASETS[dataset]].constraints)
+    return Facts(prompts=0, **known, **{**brief, **TERMS[terms]})
+
+
+@cache
+def advice(dataset: str, terms: str, end: str) -> Recommendation:
+    return recommend(facts(dataset, terms, end))
+
+
+def shown(dataset: str, figure: str) -> float:
+    """A figure of a dataset; 0 where it cannot have one."""
+    key = SHOWN[figure].get(DATASETS[dataset])
+    return measures(dataset)[key].value if key else 0.0
+
+
+def name(method: str) -> str:
+    return METHODS[method].name
+
+
+KEYS = {name(method): method for method in METHODS}
+
+
+def chosen(method: str, dataset: str, terms: str, end: str) -> float:
+    return float(advice(dataset, terms, end).choice == KEYS[method])
+
+
+def next_best(method: str, dataset: str, terms: str, end: str) -> float:
+    found = advice(dataset, terms, end)
+    return 1.0 if KEYS[method] in found.ties else 0.5 * (found.runner_up == KEYS[method])
+
+
+def missing_of(figure: str) -> str:
+    lacking = [dataset for dataset, key in DATASETS.items() if key not in SHOWN[figure]]
+    return f"not to be had from {' nor '.join(lacking)}" if lacking else "all three have it"
+
+
+def answer_of(dataset: str, terms: str, end: str) -> str:
+    found = advice(dataset, terms, end)
+    ties = f", level with {' and '.join(map(name, found.ties))}" if found.ties else ""
+    return f"{name(found.choice)}{ties}"
+
+
+def runner_up_of(dataset: str, terms: str, end: str) -> str:
+    found = advice(dataset, terms, end)
+    return f"{name(found.runner_up)}, {found.why_runner_up}"
+
+
+def change_of(dataset: str, terms: str, end: str) -> str:
+    return "; ".join(f"{name(to)} if {what}" for what, to in advice(dataset, terms, end).flips)
+
+
+def three_profiles() -> Explorer:
+    """Three datasets, their figures and their answers."""
+    return Explorer(
+        name="three-profiles",
+        title="Three real datasets: compare what was measured, change the terms, and see which answers hold",
+        sliders=[
+            Slider("figure", "What to compare", tuple(SHOWN), next(iter(SHOWN))),
+            Slider("dataset", "Whose answer", tuple(DATASETS), next(iter(DATASETS))),
+            Slider("terms", "What you start from, and what fits", tuple(TERMS), AS_BRIEFED),
+            Slider("end", "Flip rate: which end of its interval", ENDS, "estimate"),
+        ],
+        presets={
+            "people, as briefed": {"dataset": next(iter(DATASETS)), "terms": AS_BRIEFED, "end": "estimate"},
+            "the same at the low end": {"dataset": next(iter(DATASETS)), "terms": AS_BRIEFED, "end": "low end"},
+            "the judge, with a reference": {
+                "dataset": "GPT-4 (qlora)", "terms": "a fine-tuned model, with a reference",
+            },
+        },
+        panels=[
+            Panel(
+                "The figure, in each dataset that has it",
+                x=Axis("", categories=tuple(DATASETS)),
+                y=Axis("share", 0, 1),
+                marks=[Bars("measured", shown, "neutral")],
+            ),
+            Panel(
+                "The answer for the dataset chosen, and who is level or next",
+                x=Axis("", categories=tuple(KEYS)),
+                y=Axis("1: choice or tie, 0.5: runner-up", 0, 1.25),
+                marks=[Bars("the choice", chosen, "kto"), Bars("level, or runner-up", next_best, "neutral")],
+            ),
+        ],
+        readouts=[
+            Readout("This figure: {missing}.", missing=missing_of),
+            Readout("Answer: {answer}. Runner-up: {runner_up}.", answer=answer_of, runner_up=runner_up_of),
+            Readout("The answer would be {change}.", change=change_of),
+        ],
+    )  # fmt: skip

@@ -1,0 +1,35 @@
+"""Studies: a recorded run can be made again, and the file says how it was made."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lessons_lib.lab import studies
+from lessons_lib.lessons.lesson05.studies import NEAR_DETERMINISTIC as STUDY
+
+
+def test_the_recorded_file_is_whole_and_says_how_it_was_made():
+    runs = studies.recorded(STUDY)
+    wanted = {(arm, seed) for arm in STUDY.arms for seed in STUDY.seeds}
+    assert set(runs[["arm", "seed"]].itertuples(index=False, name=None)) == wanted
+    assert runs.groupby(["arm", "seed"])["step"].apply(list).map(tuple).nunique() == 1  # the same steps in every run
+    assert runs[["gold", "margin", "malformed", "kl"]].notna().all().all()
+    assert {"command", "date", "machine", "python", "torch"} <= set(runs.attrs["provenance"])
+
+
+def test_by_seed_keeps_each_seed_in_its_row():
+    runs = pd.DataFrame(
+        {"arm": ["a", "a", "a", "a"], "seed": [1, 0, 1, 0], "step": [0, 0, 5, 5], "gold": [10.0, 0.0, 11.0, 1.0]}
+    )
+    np.testing.assert_array_equal(studies.by_seed(runs, "gold")["a"], [[0.0, 1.0], [10.0, 11.0]])
+
+
+@pytest.mark.slow
+def test_a_recorded_run_can_be_made_again():
+    """Within tolerances: another machine rounds differently, and a few hundred steps amplify that."""
+    again = studies.run(STUDY, "ipo_0.5", seed=0, evaluate_every=100, progress=False)
+    recorded = studies.recorded(STUDY).query("arm == 'ipo_0.5' and seed == 0").set_index("step")
+    again = again.set_index("step").loc[[0, 100, 200, 300]]
+    assert again.loc[0, "gold"] == pytest.approx(recorded.loc[0, "gold"], abs=0.02)
+    assert again["gold"].to_numpy() == pytest.approx(recorded.loc[again.index, "gold"].to_numpy(), abs=0.15)
+    assert again["margin"].to_numpy() == pytest.approx(recorded.loc[again.index, "margin"].to_numpy(), abs=0.15)

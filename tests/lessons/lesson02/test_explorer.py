@@ -1,0 +1,57 @@
+"""Lesson 2's explorer: the recorded runs as they stand, the ceiling worked out by hand, and the size in the page."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lessons_lib.explorers import page
+from lessons_lib.lab import annotators, checkpoints
+from lessons_lib.lessons.lesson02.explorer import AGREEMENT, RECORDED, honest_ceiling, measured, noise_by_passes
+
+
+def test_the_curves_are_the_recorded_means():
+    stored = json.loads((RECORDED / "noise_reused.json").read_text())
+    rows = [dict(zip(stored["columns"], values, strict=True)) for values in stored["data"]]
+    last = max(row["step"] for row in rows)
+    own = [row["gold"] for row in rows if (row["arm"], row["step"]) == ("ipo_20", last)]
+    assert len(own) >= 3
+    assert measured("gold", "IPO", 20, last / 10).estimate == pytest.approx(np.mean(own))
+    explorer = noise_by_passes()
+    drawn = explorer.evaluate(method="IPO", flips=20)[1][1][0]
+    assert drawn[-1] == pytest.approx(np.mean(own))
+    assert len(drawn) == len(explorer.panels[1].x.positions) == 1 + len(explorer.panels[0].x.positions)
+
+
+def test_the_ceiling():
+    assert honest_ceiling(0) == AGREEMENT
+    assert honest_ceiling(40) == pytest.approx(0.86 * 0.6 + 0.14 * 0.4)
+    assert honest_ceiling(50) == pytest.approx(0.5)  # coin flips: nothing to agree with
+
+
+def test_annotators_agree_with_gold_as_often_as_the_ceiling_says():
+    pool = checkpoints.pool("sft-0").split("train")
+    first, second = annotators._draw_pairs(pool, 4000, np.random.default_rng(0), None).T
+    gap = np.abs(pool.gold.total[first] - pool.gold.total[second])
+    assert annotators._sigmoid(2.0 * gap).mean() == pytest.approx(AGREEMENT, abs=0.01)
+
+
+def test_the_sentence_says_what_the_log_hides():
+    explorer = noise_by_passes()
+    (sentence,) = explorer.sentences(method="DPO", flips=40)
+    assert "DPO, 40 % flipped, 16 passes" in sentence
+    assert "only 57% of the labels agree with gold" in sentence
+    assert measured("mean_accuracy", "DPO", 40, 16).estimate > 0.7
+    assert measured("gold", "DPO", 40, 16).estimate < measured("gold", "DPO", 40, 2).estimate
+
+
+def test_it_is_small_and_loads_no_torch():
+    assert len(page.html(noise_by_passes())) < 150 * 1024
+    code = (
+        "import sys; from lessons_lib.lessons.lesson02.explorer import noise_by_passes; noise_by_passes().sentences();"
+        "print([m for m in ('torch', 'pandas', 'ipywidgets') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

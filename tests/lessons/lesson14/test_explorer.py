@@ -1,0 +1,72 @@
+"""Lesson 14's explorer shows the committed figures, and says what `decide.recommend` says at every setting."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lessons_lib.advice.decide import briefs, recommend
+from lessons_lib.data import figures
+from lessons_lib.explorers import page
+from lessons_lib.lessons.lesson14.explorer import DATASETS, KEYS, SHOWN, TERMS, facts, name, three_profiles
+
+PEOPLE, PASSAGES, JUDGE = DATASETS
+BRIEFED, REFERENCE, NO_REFERENCE, BASE = TERMS
+
+
+def test_the_figures_are_the_committed_ones():
+    explorer = three_profiles()
+    for figure, keys in SHOWN.items():
+        bars = explorer.evaluate(figure=figure)[0][0][0]
+        for dataset, bar in zip(DATASETS.values(), bars, strict=True):
+            committed = {m.key: m.value for m in figures.committed(dataset)["measures"]}
+            assert bar == (committed[keys[dataset]] if dataset in keys else 0)
+    agreement = explorer.evaluate()[0][0][0]
+    assert agreement == pytest.approx([0.574, 0.702, 0.614], abs=5e-4)  # as in the table of the datasets
+
+
+@pytest.mark.parametrize(
+    ("dataset", "terms", "end", "choice"),
+    [
+        (PEOPLE, BRIEFED, "estimate", "IPO"),
+        (PEOPLE, BRIEFED, "low end", "DPO"),
+        (PEOPLE, NO_REFERENCE, "high end", "SimPO"),
+        (PEOPLE, BASE, "estimate", "ORPO"),
+        (PASSAGES, BRIEFED, "estimate", "KTO"),
+        (PASSAGES, BASE, "estimate", "KTO"),
+        (JUDGE, BRIEFED, "estimate", "SimPO"),
+        (JUDGE, REFERENCE, "estimate", "DPO"),
+    ],
+)
+def test_the_answers_by_hand(dataset, terms, end, choice):
+    explorer = three_profiles()
+    bars = explorer.evaluate(dataset=dataset, terms=terms, end=end)[1][0][0]
+    assert [method for method, bar in zip(KEYS, bars, strict=True) if bar] == [choice]
+    assert f"Answer: {choice}" in explorer.sentences(dataset=dataset, terms=terms, end=end)[1]
+
+
+def test_every_setting_says_what_the_library_recommends():
+    explorer = three_profiles()
+    for setting in explorer.settings(("dataset", "terms", "end")):
+        found = recommend(facts(**setting))
+        answer, change = explorer.sentences(**setting)[1:]
+        assert f"Runner-up: {name(found.runner_up)}, " in answer
+        assert all(f"{name(to)} if {what}" in change for what, to in found.flips)
+    for dataset, key in DATASETS.items():
+        assert recommend(facts(dataset, BRIEFED, "estimate")).choice == briefs()[key].argued
+
+
+def test_it_says_what_a_dataset_cannot_have_and_stays_small():
+    explorer = three_profiles()
+    said = explorer.sentences(figure="labels flipped, as raters' agreement implies")[0]
+    assert said == f"This figure: not to be had from {JUDGE}."
+    assert len(page.html(explorer).encode()) < page.LIMIT
+
+
+def test_importing_it_is_light():
+    code = (
+        "import sys; from lessons_lib.lessons.lesson14.explorer import three_profiles; three_profiles();"
+        "print([m for m in ('torch', 'ipywidgets', 'pandas', 'matplotlib', 'duckdb') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,102 @@
+"""The benchmark's page: its cells run, and what its sentences claim in words holds in the recorded runs."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from lessons_lib import benchmark
+from lessons_lib.benchmark import claims, design
+from lessons_lib.metrics import Interval
+
+PAGE = Path(__file__).parents[2] / "book" / "benchmark.md"
+CELL = re.compile(r"```\{code-cell\} python3\n(?::tags:[^\n]*\n)?(.*?)```", re.DOTALL)
+
+
+def shown(text: str) -> list[str]:
+    """What the page's cells show, in order: the text of tables and sentences, the alt text of pictures."""
+    names, outputs = {}, []
+    for cell in CELL.findall(text):
+        *body, last = ast.parse(cell).body
+        if not isinstance(last, ast.Expr):
+            body, last = [*body, last], None
+        exec(compile(ast.Module(body, []), PAGE.name, "exec"), names)
+        if last:
+            value = eval(compile(ast.Expression(last.value), PAGE.name, "eval"), names)
+            outputs.append(getattr(value, "data", None) or value.alt)
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def outputs():
+    return shown(PAGE.read_text(encoding="utf-8"))
+
+
+def test_every_cell_shows_something_and_no_number_is_missing(outputs):
+    assert len(outputs) >= 12 and all(outputs)
+    assert not [output for output in outputs if "nan" in output.split() or "inf" in output]
+
+
+def test_the_first_sentence_counts_the_verdicts(outputs):
+    verdicts = benchmark.verdicts(benchmark.results())
+    winners = verdicts["winner"].notna().sum()
+    assert f"Of {len(verdicts)} regimes, {winners} have a winner" in outputs[0]
+
+
+def test_most_regimes_end_in_a_tie():
+    assert benchmark.verdicts(benchmark.results())["winner"].isna().mean() > 0.5
+
+
+def test_a_tie_is_shown_as_a_tie(outputs):
+    for row in benchmark.verdicts(benchmark.results()).itertuples():
+        line = next(
+            text for text in outputs[2].splitlines() if text.startswith(f"| {design.REGIMES[row.regime].label} |")
+        )
+        if row.winner:
+            assert f"{design.ARMS[row.winner].label} wins" in line
+        else:
+            assert "tie: " in line and all(design.ARMS[arm].label in line for arm in row.members)
+
+
+def test_dpo_peaks_and_falls_and_the_step_decides_when():
+    scale = benchmark.scale().query("arm == 'dpo'")
+    golds = scale.groupby(["learning_rate", "pairs"])["gold"].mean()
+    rates = sorted(scale["learning_rate"].unique())
+    peaks = [golds[rate].idxmax() for rate in rates]
+    assert peaks == sorted(peaks, reverse=True) and len(set(peaks)) == len(peaks)
+    for rate in rates:
+        assert golds[rate].iloc[-1] < golds[rate].max() - 0.5
+        assert golds[rate].idxmax() * 5 < golds[rate].index[-1] * 1.01 or rate == min(rates)
+
+
+def test_the_setting_moved_gold_as_much_as_the_method_did():
+    """The page's judgement: the settings of the search's first round, against the five methods at their best there."""
+    more = []
+    for regime, rows in benchmark.tuned().groupby("regime"):
+        first = rows[(rows["seed"] == design.tuning_seeds(regime)[0]) & rows["arm"].isin(design.FIVE)]
+        best = first.groupby(["arm", "strength", "learning_rate"])["gold"].max().groupby("arm")
+        by_setting, by_method = best.max() - best.min(), best.max().max() - best.max().min()
+        more.append(by_setting.median() > by_method)
+    assert sum(more) >= 12
+
+
+def test_claims_are_judged_by_their_intervals():
+    above, around, below = Interval(1, 0.5, 1.5, 3), Interval(0, -1, 1, 3), Interval(-1, -1.5, -0.5, 3)
+    assert claims._verdict([above, above]) == "reproduced"
+    assert claims._verdict([above, around]) == claims._verdict([above, below]) == "half"
+    assert claims._verdict([around]) == "not" and claims._verdict([around, below]) == "opposite"
+
+
+def test_every_claim_names_cells_of_the_design_and_a_source_of_the_bibliography():
+    cells = set(design.cells(tuple(design.REGIMES), tuple(design.ARMS)))
+    sources = (PAGE.parent / "references.bib").read_text(encoding="utf-8")
+    for claim in claims.CLAIMS:
+        assert f"{{{claim.source}," in sources
+        assert {cell for contrast in claim.contrasts for cell in (contrast.more, contrast.less)} <= cells
+
+
+def test_in_either_other_model_part_of_the_order_turns_round():
+    changes = benchmark.order_changes(benchmark.transfer())
+    assert changes.groupby("size")["changed"].sum().min() >= 1
+    assert changes["changed"].mean() < 0.5  # and most of it does not
