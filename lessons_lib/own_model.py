@@ -75,7 +75,7 @@ def compare_on_real_pairs(
     import pandas as pd
     import torch
 
-    from lessons_lib.models import load
+    from lessons_lib.models.loading import load
 
     model, tokenizer = load(path_or_id)
     limit = min(max_length, getattr(model.config, "max_position_embeddings", None) or max_length)
@@ -173,12 +173,12 @@ def _train(job: _Job, stages: tuple[str, ...], rows: list[dict] | None = None, s
 
 
 def _logps(model, job: _Job, rows: list[dict]) -> _Logps:
-    from lessons_lib import models
+    from lessons_lib.models import likelihood
 
     tokens = _tokens(rows, job.tokenizer)
     home = model.device
     model.to(job.device)
-    sums = (models.score(model, tokens.prompts, ids, batch_size=PASS).numpy() for ids in tokens.responses.values())
+    sums = (likelihood.score(model, tokens.prompts, ids, batch_size=PASS).numpy() for ids in tokens.responses.values())
     logps = _Logps(*sums, *(lengths.numpy() for lengths in tokens.response_lengths().values()))
     model.to(home)
     return logps

@@ -14,7 +14,7 @@ from pathlib import Path
 import tiny
 import torch
 
-from lessons_lib.models import save
+from lessons_lib.models.loading import save
 from lessons_lib.training.config import TrainConfig
 from lessons_lib.training.loop import TrainResult, train
 from lessons_lib.training.sharding import is_sharded, make_accelerator, whole_weights

@@ -17,8 +17,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from lessons_lib import models
 from lessons_lib.errors import UserError
+from lessons_lib.models import likelihood, loading, making, sampling
 
 WORDS = ["<pad>", "<bos>", "<eos>", *"abcdefghijklmnopq"]
 EOS = 2
@@ -27,7 +27,7 @@ UNEQUAL_PROMPTS = [[1, 3, 4], [1, 5, 6, 7, 8, 9], [1], [1, 4, 4, 4]]
 
 def tiny(architecture: str = "gpt2", *, seed: int = 0, **changes):
     shape = dict(vocab_size=len(WORDS), layers=2, width=16, heads=2, max_length=32)
-    return models.new_model(architecture, **(shape | changes), seed=seed)
+    return making.new_model(architecture, **(shape | changes), seed=seed)
 
 
 def spread(model, factor: float = 3.0):
@@ -39,13 +39,13 @@ def spread(model, factor: float = 3.0):
 
 @pytest.fixture
 def tokenizer():
-    return models.word_level_tokenizer(WORDS, bos="<bos>", eos="<eos>", pad="<pad>")
+    return making.word_level_tokenizer(WORDS, bos="<bos>", eos="<eos>", pad="<pad>")
 
 
 # ---- new_model ----
 
 
-@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", making.ARCHITECTURES)
 def test_new_model_is_fixed_by_its_seed_and_leaves_the_global_one(architecture):
     torch.manual_seed(7)
     expected = torch.rand(3)
@@ -95,7 +95,7 @@ def test_tokenizer_refuses_words_it_does_not_know(tokenizer):
 @pytest.mark.parametrize("words", [["<bos>", "<eos>", "a"], ["<pad>", "<bos>", "<eos>", "a", "a"]])
 def test_tokenizer_checks_its_words(words):
     with pytest.raises(ValueError, match="expected distinct words"):
-        models.word_level_tokenizer(words, bos="<bos>", eos="<eos>", pad="<pad>")
+        making.word_level_tokenizer(words, bos="<bos>", eos="<eos>", pad="<pad>")
 
 
 # ---- sample ----
@@ -124,11 +124,11 @@ def slow_sample(model, prompts, *, max_new_tokens, seed, temperature=1.0):
     return responses
 
 
-@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", making.ARCHITECTURES)
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_sample_is_the_slow_readable_sampler(architecture, temperature):
     model = spread(tiny(architecture))
-    fast = models.sample(
+    fast = sampling.sample(
         model, UNEQUAL_PROMPTS * 3, max_new_tokens=16, eos_id=EOS, seed=3, temperature=temperature, batch_size=7
     )
     assert fast == slow_sample(model, UNEQUAL_PROMPTS * 3, max_new_tokens=16, seed=3, temperature=temperature)
@@ -139,7 +139,7 @@ def test_sample_is_the_slow_readable_sampler(architecture, temperature):
 def test_sample_follows_the_seed_and_not_the_batch():
     model = spread(tiny())
     first, again, batched, other = (
-        models.sample(model, [[1, 3]] * 50, max_new_tokens=10, eos_id=EOS, seed=seed, batch_size=size)
+        sampling.sample(model, [[1, 3]] * 50, max_new_tokens=10, eos_id=EOS, seed=seed, batch_size=size)
         for seed, size in ((0, 512), (0, 512), (0, 3), (1, 512))
     )
     assert first == again == batched != other
@@ -147,7 +147,7 @@ def test_sample_follows_the_seed_and_not_the_batch():
 
 def test_sample_draws_from_the_models_distribution():
     model = spread(tiny())
-    drawn = models.sample(model, [[1, 3]] * 20_000, max_new_tokens=1, eos_id=EOS, seed=0, batch_size=5000)
+    drawn = sampling.sample(model, [[1, 3]] * 20_000, max_new_tokens=1, eos_id=EOS, seed=0, batch_size=5000)
     with torch.no_grad():
         expected = model(torch.tensor([[1, 3]])).logits[0, -1].softmax(0)
     seen = torch.bincount(torch.tensor(drawn).flatten(), minlength=len(WORDS)) / 20_000
@@ -157,31 +157,31 @@ def test_sample_draws_from_the_models_distribution():
 def test_a_token_of_probability_zero_is_never_drawn():
     logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]]).expand(4, -1)
     uniforms = torch.tensor([0.0, 0.5, 0.25, 1 - 2**-53], dtype=torch.float64)
-    assert models._draw(logits, uniforms, 1.0).tolist() == [1, 3, 1, 3]
+    assert sampling._draw(logits, uniforms, 1.0).tolist() == [1, 3, 1, 3]
 
 
 def test_sample_leaves_the_training_mode():
     model = tiny().train()
-    models.sample(model, [[1]], max_new_tokens=2, eos_id=EOS, seed=0)
+    sampling.sample(model, [[1]], max_new_tokens=2, eos_id=EOS, seed=0)
     assert model.training
 
 
 def test_sample_checks_its_input():
     with pytest.raises(ValueError, match="at least one token"):
-        models.sample(tiny(), [[1], []], max_new_tokens=2, eos_id=EOS, seed=0)
+        sampling.sample(tiny(), [[1], []], max_new_tokens=2, eos_id=EOS, seed=0)
     with pytest.raises(ValueError, match="temperature"):
-        models.sample(tiny(), [[1]], max_new_tokens=2, eos_id=EOS, seed=0, temperature=0)
+        sampling.sample(tiny(), [[1]], max_new_tokens=2, eos_id=EOS, seed=0, temperature=0)
 
 
 # ---- score ----
 
 
-@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", making.ARCHITECTURES)
 def test_score_is_the_sum_one_by_one(architecture):
     model = spread(tiny(architecture))
     responses = [[4, 5, 2], [6], [0, 0, 7, 2], [9, 2]]  # id 0 is a real token here, though it also fills
-    scores = models.score(model, UNEQUAL_PROMPTS, responses, batch_size=3)
-    averages = models.score(model, UNEQUAL_PROMPTS, responses, average=True)
+    scores = likelihood.score(model, UNEQUAL_PROMPTS, responses, batch_size=3)
+    averages = likelihood.score(model, UNEQUAL_PROMPTS, responses, average=True)
     for row, (prompt, response) in enumerate(zip(UNEQUAL_PROMPTS, responses, strict=True)):
         with torch.no_grad():
             logps = model(torch.tensor([prompt + response])).logits[0].log_softmax(-1)
@@ -194,7 +194,7 @@ def test_divergence_by_hand():
     """Σ over the response's tokens of Σ over the vocabulary of p·(log p − log q), one row and one token at a time."""
     model, reference = spread(tiny()), spread(tiny(seed=1))
     responses = [[4, 5, 2], [6], [0, 0, 7, 2], [9, 2]]
-    found = models.divergence(model, reference, UNEQUAL_PROMPTS, responses, batch_size=3)
+    found = likelihood.divergence(model, reference, UNEQUAL_PROMPTS, responses, batch_size=3)
     for row, (prompt, response) in enumerate(zip(UNEQUAL_PROMPTS, responses, strict=True)):
         by_hand = 0.0
         for place in range(len(response)):
@@ -203,16 +203,16 @@ def test_divergence_by_hand():
                 p, q = (m(ids).logits[0, -1].softmax(-1) for m in (model, reference))
             by_hand += (p * (p.log() - q.log())).sum().item()
         assert found[row].item() == pytest.approx(by_hand, rel=1e-4)
-    assert (models.divergence(model, model, UNEQUAL_PROMPTS, responses) == 0).all()
+    assert (likelihood.divergence(model, model, UNEQUAL_PROMPTS, responses) == 0).all()
 
 
 def test_divergence_is_the_expected_log_ratio():
     """Averaged over the model's own responses it is the mean of log π − log π_ref."""
     model, reference = spread(tiny()), spread(tiny(seed=1))
     prompts = [[1, 3]] * 8000
-    responses = models.sample(model, prompts, max_new_tokens=5, eos_id=EOS, seed=0, batch_size=4000)
-    ratios = models.score(model, prompts, responses) - models.score(reference, prompts, responses)
-    found = models.divergence(model, reference, prompts, responses)
+    responses = sampling.sample(model, prompts, max_new_tokens=5, eos_id=EOS, seed=0, batch_size=4000)
+    ratios = likelihood.score(model, prompts, responses) - likelihood.score(reference, prompts, responses)
+    found = likelihood.divergence(model, reference, prompts, responses)
     error = 4 * (ratios.std() / 8000**0.5).item()
     assert found.mean().item() == pytest.approx(ratios.mean().item(), abs=error) and found.std() < ratios.std()
 
@@ -220,11 +220,11 @@ def test_divergence_is_the_expected_log_ratio():
 # ---- save and load ----
 
 
-@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", making.ARCHITECTURES)
 def test_save_and_load(architecture, tokenizer, tmp_path):
     model = tiny(architecture).to(torch.bfloat16)
-    models.save(model, tokenizer, tmp_path)
-    loaded, words = models.load(tmp_path)
+    loading.save(model, tokenizer, tmp_path)
+    loaded, words = loading.load(tmp_path)
     assert loaded.dtype == torch.float32 and not loaded.training
     assert torch.equal(loaded.get_input_embeddings().weight, model.get_input_embeddings().weight.float())
     assert words("a b")["input_ids"] == [3, 4]
@@ -232,18 +232,18 @@ def test_save_and_load(architecture, tokenizer, tmp_path):
 
 def test_load_gives_every_tokenizer_a_pad_token(tokenizer, tmp_path):
     tokenizer.pad_token = None
-    models.save(tiny(), tokenizer, tmp_path)
-    assert models.load(tmp_path)[1].pad_token_id == EOS
+    loading.save(tiny(), tokenizer, tmp_path)
+    assert loading.load(tmp_path)[1].pad_token_id == EOS
 
 
 def test_load_without_such_a_folder(tmp_path):
     with pytest.raises(UserError, match="there is no folder"):
-        models.load(tmp_path / "nothing")
+        loading.load(tmp_path / "nothing")
 
 
 def test_load_from_an_empty_folder(tmp_path):
     with pytest.raises(UserError, match="cannot load"):
-        models.load(tmp_path)
+        loading.load(tmp_path)
 
 
 SHAPE = dict(vocab_size=20, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
@@ -273,13 +273,13 @@ def test_load_refuses_what_is_no_causal_model(make, message, tokenizer, tmp_path
     make().save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(UserError, match=message):
-        models.load(tmp_path)
+        loading.load(tmp_path)
 
 
 @pytest.mark.slow
 def test_load_offline_says_what_to_do(tmp_path):
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    code = "from lessons_lib import models; models.load('some-team/some-model')"
+    code = "from lessons_lib.models import loading; loading.load('some-team/some-model')"
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert "UserError: model: cannot load some-team/some-model" in result.stderr
     assert "Check the spelling" in result.stderr and "network" in result.stderr

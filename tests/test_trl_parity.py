@@ -19,7 +19,7 @@ from trl.trainer.utils import FusedCausalLMOutput
 
 from lessons_lib.logps import sequence_logps
 from lessons_lib.losses import dpo_loss, ipo_loss, kto_loss, kto_reference_point, orpo_loss, simpo_loss
-from lessons_lib.models import new_model, word_level_tokenizer
+from lessons_lib.models.making import new_model, word_level_tokenizer
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # trl.experimental announces itself

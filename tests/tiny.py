@@ -7,7 +7,7 @@ import random
 import torch
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
-from lessons_lib.models import new_model, word_level_tokenizer
+from lessons_lib.models.making import new_model, word_level_tokenizer
 
 GOOD = [f"good{i}" for i in range(8)]
 BAD = [f"bad{i}" for i in range(8)]

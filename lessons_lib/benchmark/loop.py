@@ -14,9 +14,9 @@ from functools import lru_cache
 import torch
 from accelerate import Accelerator
 
-from lessons_lib import models
 from lessons_lib.errors import UserError
 from lessons_lib.lab import checkpoints, world
+from lessons_lib.models import likelihood
 from lessons_lib.training.collation import Batch, TokenRows, plan_batches
 from lessons_lib.training.config import Objective, TrainConfig, objective_for
 from lessons_lib.training.loop import Run, forward_backward, learning_rate_factor
@@ -30,7 +30,8 @@ def reference_logps(checkpoint: str, scorer: str, size: str = "small") -> dict[t
     """Summed log-prob under `scorer` of every training reply in the pool of `checkpoint`, by prompt and word ids."""
     pool = checkpoints.pool(checkpoint, size).split("train")
     prompts = [pool.prompt(index) for index in range(len(pool.replies))]
-    logps = models.score(checkpoints.load(scorer, size)[0], [world.encode(prompt) for prompt in prompts], pool.replies)
+    model, _ = checkpoints.load(scorer, size)
+    logps = likelihood.score(model, [world.encode(prompt) for prompt in prompts], pool.replies)
     return dict(zip(zip(prompts, pool.replies, strict=True), logps.tolist(), strict=True))
 
 

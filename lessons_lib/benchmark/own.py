@@ -98,7 +98,7 @@ class OwnRun:
 
     def _parts(self):
         if self._loaded is None:
-            from lessons_lib.models import load
+            from lessons_lib.models.loading import load
 
             self._loaded = (split(load_pairs(self.data)), *load(self.model))
         return self._loaded
@@ -156,7 +156,7 @@ class OwnRun:
         """(prompts,) the reward model's score of one sampled reply to each."""
         import torch
 
-        from lessons_lib.models import sample
+        from lessons_lib.models.sampling import sample
 
         _, _, tokenizer = self._parts()
         judge, judge_tokenizer = self._loaded_judge()
@@ -184,7 +184,7 @@ class OwnRun:
     def _loaded_judge(self):
         """The reward model and its tokenizer."""
         if self._judge is None:
-            from lessons_lib.models import load_reward_model
+            from lessons_lib.models.loading import load_reward_model
 
             self._judge = load_reward_model(self.reward_model)
         return self._judge

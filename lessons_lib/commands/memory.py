@@ -99,7 +99,7 @@ def _plan(arguments) -> int:
 def _measure(arguments) -> int:
     from lessons_lib.memory import probe
     from lessons_lib.memory.architecture import KNOWN
-    from lessons_lib.models import load_config
+    from lessons_lib.models.loading import load_config
 
     config = KNOWN.get(arguments.model.lower()) or load_config(arguments.model)
     setting = _setting(arguments)

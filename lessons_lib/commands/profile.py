@@ -112,7 +112,7 @@ def token_counter(tokenizer: str | None):
     """A function that counts tokens, or None where no tokenizer is named."""
     if tokenizer is None:
         return None
-    from lessons_lib.models import load_tokenizer
+    from lessons_lib.models.loading import load_tokenizer
 
     loaded = load_tokenizer(tokenizer)
     return lambda texts: [len(ids) for ids in loaded(texts, add_special_tokens=False)["input_ids"]]

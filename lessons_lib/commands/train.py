@@ -45,7 +45,7 @@ def run(arguments) -> None:
     config = settings(arguments.set, arguments.method)  # before the slow imports and downloads
 
     from lessons_lib.data.readers import read
-    from lessons_lib.models import load, save
+    from lessons_lib.models.loading import load, save
     from lessons_lib.training.loop import train
     from lessons_lib.training.sharding import is_sharded, make_accelerator, whole_weights
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from lessons_lib import models
 from lessons_lib._surroundings import one_thread
 from lessons_lib.lab import checkpoints, world
 from lessons_lib.lab.evaluation import Evaluator
 from lessons_lib.logps import padded_batch, response_token_logps
+from lessons_lib.models import loading, making, sampling
 
 TYPICAL_TOKENS = 20  # of a text: keeps the loss near one token's, and so the gradient near the clipping bound
 WINDOW = 8  # batches whose texts are sorted by length together, which leaves little padding
@@ -101,7 +101,7 @@ def _stage(folder: Path, recipe: Recipe, make: Callable[[Path], None]) -> None:
 
 
 def _make_base(path: Path, recipe: Recipe, device: str, progress: bool) -> None:
-    model = models.new_model(
+    model = making.new_model(
         recipe.architecture,
         vocab_size=len(world.VOCABULARY),
         layers=recipe.layers,
@@ -121,14 +121,14 @@ def _make_base(path: Path, recipe: Recipe, device: str, progress: bool) -> None:
 
 
 def _make_sft(path: Path, seed: int, recipe: Recipe, device: str, progress: bool) -> None:
-    model = models.load(path.parent / "base")[0].to(device)
+    model = loading.load(path.parent / "base")[0].to(device)
     label = f"sft-{seed}"
     rng = random.Random(label)
     texts = (_base_text(rng) if rng.random() < recipe.replay else demonstration(rng) for _ in itertools.count())
     fit(model, texts, recipe.sft_steps, recipe.batch_size, recipe.sft_learning_rate, label if progress else None)
     _save(model, path)
     prompts = [world.encode(text) for text in checkpoints.pool_prompts() for _ in range(recipe.per_prompt)]
-    replies = models.sample(
+    replies = sampling.sample(
         model, prompts, max_new_tokens=world.MAX_REPLY_TOKENS, eos_id=world.EOS_ID, seed=seed, progress=progress
     )
     checkpoints.write_pool(path / "pool.npz", replies)
@@ -184,8 +184,8 @@ def _batches(texts: Iterator[tuple[list[int], list[int]]], batch_size: int) -> I
 
 def _save(model, path: Path) -> None:
     """The checkpoint as transformers reads it."""
-    tokenizer = models.word_level_tokenizer(world.VOCABULARY, bos=world.BOS, eos=world.EOS, pad=world.PAD)
-    models.save(model, tokenizer, path)
+    tokenizer = making.word_level_tokenizer(world.VOCABULARY, bos=world.BOS, eos=world.EOS, pad=world.PAD)
+    loading.save(model, tokenizer, path)
 
 
 def card(root: Path, recipe: Recipe) -> str:
@@ -195,14 +195,14 @@ def card(root: Path, recipe: Recipe) -> str:
     for figure in columns["base"]:
         lines.append(f"| {figure} | " + " | ".join(column[figure] for column in columns.values()) + " |")
     replies = len(checkpoints.pool_prompts()) * recipe.per_prompt
-    parameters = models.load(root / "base")[0].num_parameters()
+    parameters = loading.load(root / "base")[0].num_parameters()
     facts = dict(words=len(world.VOCABULARY), parameters=parameters, replies=replies)
     return CARD.format(table="\n".join(lines), recipe=json.dumps(asdict(recipe), indent=2), **facts, **asdict(recipe))
 
 
 def _measure(folder: Path, recipe: Recipe) -> dict[str, str]:
     """The card's figures for one checkpoint: each an estimate and the half-width of its 95 % interval."""
-    model = models.load(folder)[0]
+    model = loading.load(folder)[0]
     measured = Evaluator(model, split="validation", samples=recipe.card_samples)(model)
     shares = {part: interval for part, interval in measured.parts.items() if part != "excess_length"}
     figures = {

@@ -30,9 +30,9 @@ def load(name: str, size: str = "small"):
     (46 thousand parameters, in the repository), or once it has been built "llama" (as small, another
     architecture) or "large" (a Llama of about 1 million).
     """
-    from lessons_lib import models  # here, so that whoever reads samples or recorded runs does not wait for torch
+    from lessons_lib.models import loading  # here: whoever reads samples or recorded runs need not wait for torch
 
-    return models.load(folder(name, size))
+    return loading.load(folder(name, size))
 
 
 def folder(name: str, size: str = "small") -> Path:

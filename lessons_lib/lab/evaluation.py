@@ -11,10 +11,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from lessons_lib import models
 from lessons_lib.errors import UserError
 from lessons_lib.lab import world
 from lessons_lib.metrics import Interval, mean_interval, share_interval
+from lessons_lib.models import likelihood, sampling
 
 BASE_TEXTS = 200
 _BASE_TEXTS_SEED = 7_000_000  # far from the seeds that training text is drawn with
@@ -80,8 +80,8 @@ class Evaluator:
         self._reference.to(model.device)  # where training may have taken the model
         replies = replies or self.sample(model)
         found = world.gold(self.prompts, replies)
-        logps = models.score(model, self.prompts, replies).numpy()
-        drift = models.divergence(model, self._reference, self.prompts, replies).numpy()
+        logps = likelihood.score(model, self.prompts, replies).numpy()
+        drift = likelihood.divergence(model, self._reference, self.prompts, replies).numpy()
         wins = (found.total > self._reference_gold) + 0.5 * (found.total == self._reference_gold)
         prompts, chosen, rejected = self._pairs
         base_nll = _nll(model, self._base_texts)
@@ -93,8 +93,8 @@ class Evaluator:
             entropy=self._mean(-logps),
             length=self._mean(found.lengths),
             malformed=share_interval(self._by_prompt(found.malformed)),
-            chosen_logp=mean_interval(models.score(model, prompts, chosen)),
-            rejected_logp=mean_interval(models.score(model, prompts, rejected)),
+            chosen_logp=mean_interval(likelihood.score(model, prompts, chosen)),
+            rejected_logp=mean_interval(likelihood.score(model, prompts, rejected)),
             base_nll=mean_interval(base_nll),
             forgetting=mean_interval(base_nll - self._reference_base_nll),
         )
@@ -104,7 +104,8 @@ class Evaluator:
         return self(model).row()
 
     def _sample(self, model, seed: int) -> list[list[int]]:
-        return models.sample(model, self.prompts, max_new_tokens=world.MAX_REPLY_TOKENS, eos_id=world.EOS_ID, seed=seed)
+        limits = {"max_new_tokens": world.MAX_REPLY_TOKENS, "eos_id": world.EOS_ID}
+        return sampling.sample(model, self.prompts, seed=seed, **limits)
 
     def _held_out_pairs(self, replies: list[list[int]]) -> tuple[list, list, list]:
         """(prompts, better, worse): the reference's first two replies to each prompt, where gold tells them apart."""
@@ -137,4 +138,4 @@ def _base_texts() -> list[list[int]]:
 
 def _nll(model, texts: list[list[int]]) -> np.ndarray:
     """(texts,) negative log-probability of each text after its first token, averaged over its tokens."""
-    return -models.score(model, [text[:1] for text in texts], [text[1:] for text in texts], average=True).numpy()
+    return -likelihood.score(model, [text[:1] for text in texts], [text[1:] for text in texts], average=True).numpy()

@@ -169,9 +169,9 @@ def _read_config(source: str | Path) -> dict:
     path = Path(source).expanduser()
     path = path / "config.json" if path.is_dir() else path
     if path.suffix != ".json":
-        from lessons_lib import models
+        from lessons_lib.models.loading import load_config
 
-        return models.load_config(str(source))
+        return load_config(str(source))
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -238,10 +238,10 @@ def _gpt2(c: Mapping) -> Architecture:
 
 def _unknown(config: Mapping) -> Architecture:
     """Llama's shape from the usual field names, with the parameters counted on the meta device."""
-    from lessons_lib import models
+    from lessons_lib.models.making import from_config
 
     like_llama = _llama(config["model_type"], config)
-    counted = sum(p.numel() for p in models.from_config(dict(config), device="meta").parameters())
+    counted = sum(p.numel() for p in from_config(dict(config), device="meta").parameters())
     block = (counted - like_llama.outer_parameters) // like_llama.layers
     rest = counted - block * like_llama.layers
     return dataclasses.replace(like_llama, block_parameters=block, outer_parameters=rest, exact=False)

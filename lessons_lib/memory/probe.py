@@ -165,14 +165,14 @@ def _build(config: dict, setting: Setting, device: str):
     """A function that takes one training step on random token ids."""
     import torch
 
-    from lessons_lib import models
+    from lessons_lib.models.making import from_config
 
     dtype = torch.bfloat16 if setting.precision == "bfloat16" else torch.float32
     config = {**config, **{name: 0.0 for name in ("resid_pdrop", "embd_pdrop", "attn_pdrop", "attention_dropout")}}
-    model = models.from_config(config, dtype=dtype, device=device).train()  # checkpointing asks for training mode
+    model = from_config(config, dtype=dtype, device=device).train()  # checkpointing asks for training mode
     reference = None
     if _has_reference_model(setting) and not setting.lora_rank:
-        reference = models.from_config(config, dtype=dtype, device=device).requires_grad_(False)
+        reference = from_config(config, dtype=dtype, device=device).requires_grad_(False)
     if setting.lora_rank:
         model = _with_adapters(model, setting.lora_rank)
     if setting.checkpointing:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from lessons_lib.errors import UserError
-from lessons_lib.models import layers_of
+from lessons_lib.models.hooks import layers_of
 
 
 class CompiledLayers:

@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 
 from lessons_lib.logps import in_tiles, target_logps
-from lessons_lib.models import attention_by
+from lessons_lib.models.hooks import attention_by
 from lessons_lib.training.collation import TokenRows
 
 # Tested to give the plain path's log-probs and gradients. Others may mix tokens elsewhere than in attention.

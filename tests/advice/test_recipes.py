@@ -23,7 +23,8 @@ from lessons_lib.errors import UserError
 from lessons_lib.memory.architecture import read_architecture
 from lessons_lib.memory.estimate import estimate
 from lessons_lib.methods import METHODS
-from lessons_lib.models import new_model, save
+from lessons_lib.models.loading import save
+from lessons_lib.models.making import new_model
 
 PAIRS = [
     {"prompt": f"Name fruit number {i}. ", "chosen": f"An apple, the {i}th of its kind.", "rejected": "No."}

@@ -8,9 +8,10 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers import models as parts
 from transformers import PreTrainedTokenizerFast
 
-from lessons_lib import models, own_model
+from lessons_lib import own_model
 from lessons_lib.data import twins
 from lessons_lib.errors import UserError
+from lessons_lib.models import loading, making
 from lessons_lib.own_model import compare_on_real_pairs
 
 
@@ -22,8 +23,8 @@ def folder(tmp_path_factory):
     tokenizer = Tokenizer(parts.BPE({letter: i for i, letter in enumerate([*alphabet, "<eos>"])}, []))
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>")
-    model = models.new_model("llama", vocab_size=257, layers=2, width=32, heads=2, max_length=160, seed=0)
-    models.save(model, fast, path)
+    model = making.new_model("llama", vocab_size=257, layers=2, width=32, heads=2, max_length=160, seed=0)
+    loading.save(model, fast, path)
     return path
 
 
@@ -71,7 +72,7 @@ def test_the_same_seed_gives_the_same_numbers_and_no_training_gives_no_margin(fo
 def test_held_out_prompts_are_never_trained_on(folder, without_files):
     from lessons_lib.data.preferences import prompt_keys
 
-    tokenizer = models.load(folder)[1]
+    tokenizer = loading.load(folder)[1]
     rows, sentence = own_model._rows("pandalm_testset", tokenizer, 160, seed=3)
     assert rows["train"] and rows["held out"]
     assert not prompt_keys(rows["train"]) & prompt_keys(rows["held out"])

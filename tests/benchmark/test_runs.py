@@ -21,7 +21,7 @@ from lessons_lib.benchmark.design import Point
 from lessons_lib.data.preferences import pairs_to_ratings
 from lessons_lib.lab import annotators, build, checkpoints, world
 from lessons_lib.lab.pairs import close_pairs, cycle, edit_distances, every_pair
-from lessons_lib.models import save
+from lessons_lib.models.loading import save
 from lessons_lib.recorded import store
 from lessons_lib.training.config import TrainConfig
 from lessons_lib.training.loop import train

@@ -22,7 +22,7 @@ WORDS = ["<bos>", "<eos>", "<pad>", *(f"w{i}" for i in range(97))]
 TRAIN = """
 import itertools, sys, time
 from lessons_lib.data.readers import read
-from lessons_lib.models import new_model, word_level_tokenizer
+from lessons_lib.models.making import new_model, word_level_tokenizer
 from lessons_lib.training.config import TrainConfig
 from lessons_lib.training.loop import train
 

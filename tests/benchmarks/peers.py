@@ -92,7 +92,7 @@ class Case:
         return ["<bos>", "<eos>", "<pad>", *(f"w{i}" for i in range(self.vocabulary - 3))]
 
     def tokenizer(self):
-        from lessons_lib.models import word_level_tokenizer
+        from lessons_lib.models.making import word_level_tokenizer
 
         return word_level_tokenizer(self.words(), bos="<bos>", eos="<eos>", pad="<pad>")
 

@@ -10,7 +10,7 @@ import tiny
 
 from lessons_lib.__main__ import main
 from lessons_lib.data import real
-from lessons_lib.models import save
+from lessons_lib.models.loading import save
 
 PAIRS = [{"prompt": f"ask{i % 8} ask0", "chosen": "good1 good2", "rejected": "bad1"} for i in range(20)]
 OTHER_NAMES = [{"q": row["prompt"], "best": row["chosen"], "worst": row["rejected"]} for row in PAIRS]

@@ -11,7 +11,7 @@ import tiny
 from lessons_lib.__main__ import main
 from lessons_lib.commands.train import settings
 from lessons_lib.errors import UserError
-from lessons_lib.models import load, save
+from lessons_lib.models.loading import load, save
 from lessons_lib.training.config import TrainConfig
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from lessons_lib import models
 from lessons_lib.__main__ import main
 from lessons_lib.lab import build, checkpoints, world
+from lessons_lib.models import likelihood, loading, making, sampling
 
 TINY = replace(build.RECIPES["small"], base_steps=4, sft_steps=3, batch_size=16, per_prompt=1, card_samples=8)
 
@@ -38,11 +38,11 @@ def test_build_makes_what_checkpoints_read(built):
     assert {path.name for path in built.iterdir()} == {"base", "sft-0", "sft-1", "sft-2", "CARD.md"}
     pool = checkpoints.read_pool(built / "sft-0" / "pool.npz")
     assert pool.per_prompt == 1 and len(pool.replies) == 1184
-    model = models.load(built / "sft-2")[0]
+    model = loading.load(built / "sft-2")[0]
     prompts = [world.encode(prompt) for prompt in checkpoints.pool_prompts()[:100]]
-    again = models.sample(model, prompts, max_new_tokens=world.MAX_REPLY_TOKENS, eos_id=world.EOS_ID, seed=2)
+    again = sampling.sample(model, prompts, max_new_tokens=world.MAX_REPLY_TOKENS, eos_id=world.EOS_ID, seed=2)
     assert checkpoints.read_pool(built / "sft-2" / "pool.npz").replies[:100] == tuple(map(tuple, again))
-    weights = [models.load(built / name)[0].transformer.wte.weight for name in checkpoints.NAMES]
+    weights = [loading.load(built / name)[0].transformer.wte.weight for name in checkpoints.NAMES]
     assert len({weight.sum().item() for weight in weights}) == 4
 
 
@@ -64,10 +64,10 @@ def test_a_killed_build_goes_on(built, monkeypatch):
 
 def test_fit_learns():
     """200 steps bring the texts' log-prob per token from uniform near what the text allows."""
-    model = models.new_model("gpt2", vocab_size=109, layers=1, width=16, heads=2, max_length=48, seed=0)
+    model = making.new_model("gpt2", vocab_size=109, layers=1, width=16, heads=2, max_length=48, seed=0)
     rng = random.Random(0)
     held_out = [build.demonstration(rng) for _ in range(100)]
-    score = lambda: -models.score(model, *zip(*held_out, strict=True), average=True).mean().item()  # noqa: E731
+    score = lambda: -likelihood.score(model, *zip(*held_out, strict=True), average=True).mean().item()  # noqa: E731
     assert score() == pytest.approx(np.log(109), abs=0.1)
     build.fit(model, iter(lambda: build.demonstration(rng), None), 200, 32, 1e-2, None)
     assert score() < 1.5
@@ -94,7 +94,7 @@ def test_batches_hold_texts_of_like_length_in_no_order_of_length():
 def test_the_large_recipe_builds(tmp_path):
     recipe = replace(build.RECIPES["large"], base_steps=2, sft_steps=2, batch_size=4, per_prompt=1, card_samples=64)
     build.build(tmp_path, recipe, progress=False)
-    model, _ = models.load(tmp_path / "sft-0")
+    model, _ = loading.load(tmp_path / "sft-0")
     assert model.config.model_type == "llama" and 0.9e6 < model.num_parameters() < 1.2e6
 
 

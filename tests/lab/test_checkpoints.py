@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lessons_lib import models
 from lessons_lib.errors import UserError
 from lessons_lib.lab import build, checkpoints, world
+from lessons_lib.models import likelihood, sampling
 
 
 def sampled(model, prompts, seed=0):
     ids = [world.encode(prompt) for prompt in prompts]
-    return models.sample(model, ids, max_new_tokens=world.MAX_REPLY_TOKENS, eos_id=world.EOS_ID, seed=seed)
+    return sampling.sample(model, ids, max_new_tokens=world.MAX_REPLY_TOKENS, eos_id=world.EOS_ID, seed=seed)
 
 
 @pytest.mark.parametrize("name", checkpoints.NAMES)
@@ -45,7 +45,7 @@ def test_sampling_is_deterministic():
 
 def test_base_and_sft_checkpoints_differ():
     prompt, reply = world.encode("<bos> find a red lamp for ann =>"), world.encode("try the red lamp . <eos>")
-    scores = [models.score(checkpoints.load(name)[0], [prompt], [reply]).item() for name in checkpoints.NAMES]
+    scores = [likelihood.score(checkpoints.load(name)[0], [prompt], [reply]).item() for name in checkpoints.NAMES]
     assert len({round(score, 3) for score in scores}) == 4
     assert scores[0] < min(scores[1:]) - 3
 

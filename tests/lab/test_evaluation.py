@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from lessons_lib import models
 from lessons_lib.errors import UserError
 from lessons_lib.lab import checkpoints, world
 from lessons_lib.lab.evaluation import Evaluation, Evaluator, evaluate
 from lessons_lib.metrics import mean_interval
+from lessons_lib.models import likelihood, sampling
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_a_model_against_itself(of_itself):
 def test_win_rate_counts_independent_replies_and_half_of_the_ties(reference, evaluator, of_itself):
     golds = []
     for seed in (0, 1):
-        replies = models.sample(reference, evaluator.prompts, max_new_tokens=40, eos_id=world.EOS_ID, seed=seed)
+        replies = sampling.sample(reference, evaluator.prompts, max_new_tokens=40, eos_id=world.EOS_ID, seed=seed)
         golds.append(world.gold(evaluator.prompts, replies).total)
     ours, theirs = golds
     assert (ours == theirs).mean() > 0.01
@@ -96,8 +96,8 @@ def test_kl_agrees_with_the_plain_estimate_and_has_less_noise(reference, of_base
     """The mean of log π(y|x) − log π_ref(y|x) over other replies of the same model."""
     base = checkpoints.load("base")[0]
     prompts = [world.encode(prompt) for prompt in world.prompts("test")] * 4
-    replies = models.sample(base, prompts, max_new_tokens=40, eos_id=world.EOS_ID, seed=5)
-    ratios = models.score(base, prompts, replies) - models.score(reference, prompts, replies)
+    replies = sampling.sample(base, prompts, max_new_tokens=40, eos_id=world.EOS_ID, seed=5)
+    ratios = likelihood.score(base, prompts, replies) - likelihood.score(reference, prompts, replies)
     plain = mean_interval(ratios.reshape(4, -1).mean(dim=0))
     assert plain.estimate == pytest.approx(of_base.kl.estimate, abs=plain.half_width + of_base.kl.half_width)
     assert of_base.kl.half_width < plain.half_width * 2  # from half as many replies

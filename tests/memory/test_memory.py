@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from lessons_lib import __main__ as command_line
-from lessons_lib import models
 from lessons_lib.errors import UserError
 from lessons_lib.memory import probe
 from lessons_lib.memory.architecture import KNOWN, llama_like, read_architecture
 from lessons_lib.memory.estimate import Setting, estimate, fits, published_comparison, smallest_plan
 from lessons_lib.methods import METHODS
+from lessons_lib.models import making
 
 SMALL = {
     "vocab_size": 512,
@@ -48,7 +48,7 @@ def setting(method="dpo", model="llama-3-8b", **fields):
 )
 def test_parameters_are_those_of_the_built_model(family, extra):
     config = {"model_type": family, **SMALL, **extra}
-    counted = sum(p.numel() for p in models.from_config(config, device="meta").parameters())
+    counted = sum(p.numel() for p in making.from_config(config, device="meta").parameters())
     assert read_architecture(config).parameters == counted
 
 
@@ -57,7 +57,7 @@ def test_parameters_are_those_of_the_built_model(family, extra):
 )
 def test_gpt2_parameters_are_those_of_the_built_model(extra):
     config = {"model_type": "gpt2", **extra}
-    counted = sum(p.numel() for p in models.from_config(config, device="meta").parameters())
+    counted = sum(p.numel() for p in making.from_config(config, device="meta").parameters())
     assert read_architecture(config).parameters == counted
 
 
@@ -76,13 +76,13 @@ def test_known_models_have_their_published_number_of_parameters():
 
 def test_an_unknown_family_is_counted_on_the_meta_device_and_says_so():
     config = {"model_type": "olmo2", **SMALL}
-    counted = sum(p.numel() for p in models.from_config(config, device="meta").parameters())
+    counted = sum(p.numel() for p in making.from_config(config, device="meta").parameters())
     model = read_architecture(config)
     assert model.parameters == counted and not model.exact
 
 
 def test_a_saved_model_is_read_from_its_folder(tmp_path):
-    model = models.new_model("qwen2", vocab_size=90, layers=2, width=32, heads=4, max_length=64, seed=0)
+    model = making.new_model("qwen2", vocab_size=90, layers=2, width=32, heads=4, max_length=64, seed=0)
     model.save_pretrained(tmp_path)
     assert read_architecture(tmp_path).parameters == model.num_parameters()
     assert read_architecture(tmp_path / "config.json") == read_architecture(str(tmp_path))
@@ -270,7 +270,7 @@ def test_the_training_loop_itself_peaks_where_the_calculator_says(tmp_path):
 
 LOOP = """
 import json, random
-from lessons_lib import models
+from lessons_lib.models import making
 from lessons_lib.memory.probe import recorder
 from lessons_lib.training.loop import TrainConfig, train
 
@@ -278,8 +278,8 @@ words = ["<bos>", "<eos>", "<pad>", *(f"w{i}" for i in range(997))]
 draw = lambda n: " ".join(random.choice(words[3:]) for _ in range(n))
 rows = [{"prompt": draw(16), "chosen": " " + draw(47), "rejected": " " + draw(47)} for _ in range(16)]
 with recorder("cpu") as recorded:
-    model = models.new_model("llama", vocab_size=1000, layers=3, width=96, heads=4, max_length=64, seed=0)
-    tokenizer = models.word_level_tokenizer(words, bos="<bos>", eos="<eos>", pad="<pad>")
+    model = making.new_model("llama", vocab_size=1000, layers=3, width=96, heads=4, max_length=64, seed=0)
+    tokenizer = making.word_level_tokenizer(words, bos="<bos>", eos="<eos>", pad="<pad>")
     train(model, rows, "dpo", TrainConfig(batch_size=8, epochs=2), tokenizer=tokenizer, progress=False)
 print(json.dumps({"peak_bytes": recorded.peak_bytes, "config": model.config.to_dict()}))
 """

@@ -383,7 +383,7 @@ def test_tensors_follow_the_models_device(method):
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
 @pytest.mark.parametrize("method", ["dpo", "kto"])
 def test_a_folder_with_another_architecture_trains(architecture, method, tmp_path):
-    from lessons_lib.models import load, save
+    from lessons_lib.models.loading import load, save
 
     save(tiny.model(architecture), tiny.tokenizer(), tmp_path)
     model, _ = load(tmp_path)  # for Qwen2, transformers puts its own tokenizer class over a home-made one

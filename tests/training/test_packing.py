@@ -10,7 +10,7 @@ import tiny
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lessons_lib.models import from_config, new_model
+from lessons_lib.models.making import from_config, new_model
 from lessons_lib.training import packing, scoring
 from lessons_lib.training.collation import TokenRows, tokenize_rows
 from lessons_lib.training.packing import ARCHITECTURES, can_pack, pack, packed_logps

@@ -25,7 +25,7 @@ import torch
 import yaml
 from accelerate.commands.launch import launch_command_parser
 
-from lessons_lib.models import load, save
+from lessons_lib.models.loading import load, save
 from lessons_lib.training.sharding import LAUNCH, whole_weights
 
 KINDS = {"one_machine.yaml": "copies", "fsdp.yaml": "sharded"}
