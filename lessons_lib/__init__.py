@@ -5,3 +5,4 @@ package imports nothing else: each module pays for itself.
 """
 
 __version__ = "0.1.0"
+COMMAND = "lessons-lib"  # how this library's command is called in what it prints

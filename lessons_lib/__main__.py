@@ -1,4 +1,4 @@
-"""``python -m lessons_lib COMMAND``: finds the command's module, parses, runs, and makes user errors exit code 2."""
+"""``lessons-lib COMMAND``: finds the command's module, parses, runs, and makes user errors exit code 2."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import importlib
 import pkgutil
 import sys
 
-from lessons_lib import __version__, commands
+from lessons_lib import COMMAND, __version__, commands
 from lessons_lib.errors import UserError
 
 
 def build_parser(names: list[str]) -> argparse.ArgumentParser:
     """The parser with one subcommand a module in `lessons_lib.commands`."""
-    parser = argparse.ArgumentParser(prog="python -m lessons_lib", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__.partition(":")[0])
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in names:

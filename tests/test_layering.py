@@ -215,7 +215,7 @@ def test_a_quiz_builds_no_grammar():
 
 
 def test_the_list_of_commands_is_quick():
-    """`python -m lessons_lib --help` imports every command's module; the heavy imports stand inside `run`."""
+    """`lessons-lib --help` imports every command's module; the heavy imports stand inside `run`."""
     loaded = loaded_by(
         "import contextlib, io\n"
         "from lessons_lib.__main__ import main\n"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from lessons_lib import COMMAND
 from lessons_lib.advice.decide import Brief, Constraints, Facts, Recommendation, briefs, recommend
 from lessons_lib.data import judgements, readers
 from lessons_lib.data.profile import Profile, profile
@@ -188,9 +189,9 @@ def what_would_fit(hardware: Hardware) -> str:
             gpus = "one GPU" if plan.setting.gpus == 1 else f"each of {plan.setting.gpus} GPUs, sharded"
             return (
                 f"What would fit: {words} (rank {plan.setting.lora_rank}), reference log-probs precomputed: "
-                f"{plan.peak_bytes / GIB:.1f} GiB on {gpus}. `python -m lessons_lib memory plan` shows more."
+                f"{plan.peak_bytes / GIB:.1f} GiB on {gpus}. `{COMMAND} memory plan` shows more."
             )
-    return "Not even LoRA on 4-bit weights would fit; `python -m lessons_lib memory plan` says how many GPUs it takes."
+    return f"Not even LoRA on 4-bit weights would fit; `{COMMAND} memory plan` says how many GPUs it takes."
 
 
 def hardware_of(

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
+from lessons_lib import COMMAND
 from lessons_lib.advice.decide import Facts, Start, starting_point
 from lessons_lib.advice.diagnose import FAULTS
 from lessons_lib.data.preferences import pairs_to_ratings, ratings_to_pairs, shape_of, split_by_prompt
@@ -355,7 +356,7 @@ $memory
 ## What to watch
 
 Compare held-out quality, not losses: read samples before, during and after. `trainer_state.json` holds the log;
-`python -m lessons_lib diagnose output` reads it and looks for:
+`$command diagnose output` reads it and looks for:
 
 $faults
 """)
@@ -365,6 +366,7 @@ def _readme(recipe: Recipe, starts: Mapping[str, Start], counts: Mapping[str, in
     method = METHODS[recipe.method]
     special = ", ".join(f"`{name}={value!r}`" for name, value in method.trl.settings.items())
     return _README.substitute(
+        command=COMMAND,
         name=method.name,
         model=recipe.model,
         train=f"{counts['train']:,}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
+from lessons_lib import COMMAND
 from lessons_lib.advice.decide import Recommendation
 from lessons_lib.advice.match import GIB, USABLE, Match
 from lessons_lib.data.profile import Figure, Profile
@@ -149,9 +150,9 @@ def print_match(match: Match, console) -> None:
         for row in memory_rows(match):
             table.add_row(*row)
         console.print(table)
-    say(f"\n[dim]{advice.evidence_so_far} Its figures: python -m lessons_lib profile {escape(match.source)}[/]")
+    say(f"\n[dim]{advice.evidence_so_far} Its figures: {COMMAND} profile {escape(match.source)}[/]")
     if match.brief or match.profile.form != "verdicts":  # a recipe takes pairs or ratings
-        command = f"python -m lessons_lib recipe {match.source} --method {advice.choice}"
+        command = f"{COMMAND} recipe {match.source} --method {advice.choice}"
         say(f"Next: {escape(command)} --model MODEL --output recipes/{advice.choice}")
 
 

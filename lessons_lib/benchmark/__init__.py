@@ -1,7 +1,7 @@
 """The matched benchmark: five methods and their variants on the same data, budget and evaluation.
 
 Read it with `results`, `matrix`, `verdicts`, `power`, `scale` and `transfer`, which need neither torch nor the lab;
-run it with ``python -m lessons_lib benchmark``. `design` holds what is compared on what, `tuning` how each arm's
+run it with ``lessons-lib benchmark``. `design` holds what is compared on what, `tuning` how each arm's
 setting was chosen, `statistics` the intervals and verdicts, `runs` one run, `record` all of them.
 """
 

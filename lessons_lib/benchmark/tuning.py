@@ -15,6 +15,7 @@ from functools import partial
 
 import pandas as pd
 
+from lessons_lib import COMMAND
 from lessons_lib.benchmark import design
 from lessons_lib.benchmark.design import Point
 from lessons_lib.errors import UserError
@@ -95,7 +96,7 @@ def point_of(choices: pd.DataFrame, regime: str, arm: str) -> Point:
     """The chosen setting of an arm for a regime, from the table of `choose`."""
     rows = choices[(choices["regime"] == regime) & (choices["arm"] == arm)]
     if rows.empty:
-        raise UserError(f"{arm} has no tuning for {regime} yet; make it: python -m lessons_lib benchmark --part tuning")
+        raise UserError(f"{arm} has no tuning for {regime} yet; make it: {COMMAND} benchmark --part tuning")
     row = rows.iloc[0]
     return Point(json.loads(row["strength"]), float(row["learning_rate"]), float(row["stop"]))
 

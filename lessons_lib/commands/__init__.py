@@ -1,1 +1,1 @@
-"""One module a subcommand of ``python -m lessons_lib``: each has `HELP`, `EXAMPLE`, `add_arguments` and `run`."""
+"""One module a subcommand of ``lessons-lib``: each has `HELP`, `EXAMPLE`, `add_arguments` and `run`."""

@@ -7,12 +7,13 @@ import shlex
 import sys
 from pathlib import Path
 
+from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 
 HELP = "compare the five methods and their variants on the same data, budget and evaluation"
-EXAMPLE = """python -m lessons_lib benchmark --quick
-  python -m lessons_lib benchmark --regimes clean unary_10 --arms dpo kto --seeds 0-5
-  python -m lessons_lib benchmark --model ./my-model --data pairs.jsonl --learning-rates 5e-7 2e-6"""
+EXAMPLE = f"""{COMMAND} benchmark --quick
+  {COMMAND} benchmark --regimes clean unary_10 --arms dpo kto --seeds 0-5
+  {COMMAND} benchmark --model ./my-model --data pairs.jsonl --learning-rates 5e-7 2e-6"""
 OUT = Path("runs/benchmark")
 QUICK_REGIME, QUICK_SEEDS = "near_deterministic", range(3)
 
@@ -63,7 +64,7 @@ def run(arguments) -> int:
 
     from lessons_lib.benchmark import own, record, sizes
 
-    command, only = shlex.join(["python", "-m", "lessons_lib", *sys.argv[1:]]), {}
+    command, only = shlex.join([COMMAND, *sys.argv[1:]]), {}
     if arguments.model:
         chosen = _own_run(arguments)
         only = {"regime": arguments.data, "checkpoint": arguments.model, "settings": chosen.settings}

@@ -1,4 +1,4 @@
-"""``python -m lessons_lib data list | fetch | describe | check | profile-real``: preference data, real and your own."""
+"""``lessons-lib data list | fetch | describe | check | profile-real``: preference data, real and your own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import json
 import platform
 from pathlib import Path
 
+from lessons_lib import COMMAND
+
 HELP = "look at the real datasets, fetch them, or check a preference file of your own"
-EXAMPLE = "python -m lessons_lib data describe tulu1_human_eval"
+EXAMPLE = f"{COMMAND} data describe tulu1_human_eval"
 PROFILES = Path(__file__).parents[1] / "data" / "profiles"
 SHOWN = 20  # refused rows that `check` prints
 
@@ -144,7 +146,7 @@ def _profile_real(arguments: argparse.Namespace) -> None:
             "dataset": entry.name,
             "repository": entry.repository,
             "commit": entry.commit,
-            "command": "python -m lessons_lib data profile-real",
+            "command": f"{COMMAND} data profile-real",
             "date": datetime.date.today().isoformat(),
             "versions": {"lessons_lib": __version__, "python": platform.python_version()},
             "measures": [vars(m) for m in measures],

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 
 HELP = "read a training log (TRL's trainer_state.json, a CSV, our history) and name what is wrong in it"
-EXAMPLE = """python -m lessons_lib diagnose runs/dpo --beta 0.1
-  python -m lessons_lib diagnose outputs/checkpoint-500/trainer_state.json --picture curves.svg
+EXAMPLE = f"""{COMMAND} diagnose runs/dpo --beta 0.1
+  {COMMAND} diagnose outputs/checkpoint-500/trainer_state.json --picture curves.svg
   (exit code 0: nothing found, 1: faults found, 2: not a log)"""
 
 

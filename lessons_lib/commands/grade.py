@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 
 HELP = "mark a class's notebooks in a sandbox, or write the folders to hand out (grade release, grade course)"
-EXAMPLE = """python -m lessons_lib grade submitted/ --exercise 05_implement_ipo --roster roster.csv --out marks/
-  python -m lessons_lib grade release --out for-learners/
-  python -m lessons_lib grade course --out nbgrader-course/
-  python -m lessons_lib grade tickets --exercise 14_capstone --roster roster.csv --out marks/"""
+EXAMPLE = f"""{COMMAND} grade submitted/ --exercise 05_implement_ipo --roster roster.csv --out marks/
+  {COMMAND} grade release --out for-learners/
+  {COMMAND} grade course --out nbgrader-course/
+  {COMMAND} grade tickets --exercise 14_capstone --roster roster.csv --out marks/"""
 _HAND_OUT = ("release", "course", "tickets")
 
 

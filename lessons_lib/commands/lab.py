@@ -1,4 +1,4 @@
-"""``python -m lessons_lib lab build | record``: make the lab's committed files again."""
+"""``lessons-lib lab build | record``: make the lab's committed files again."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 
 if TYPE_CHECKING:
     from lessons_lib.lab.studies import Study
 
 HELP = "make the lab again: checkpoints and samples, a study's recorded runs"
-EXAMPLE = "python -m lessons_lib lab build --size small"
+EXAMPLE = f"{COMMAND} lab build --size small"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 
 HELP = "open the lessons in JupyterLab, or print its address where there is no display"
-EXAMPLE = "python -m lessons_lib learn --port 8890"
+EXAMPLE = f"{COMMAND} learn --port 8890"
 START = Path(__file__).resolve().parents[2] / "notebooks" / "start.ipynb"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lessons_lib import COMMAND
 from lessons_lib.commands.profile import (
     add_output_arguments,
     add_source_arguments,
@@ -13,8 +14,8 @@ from lessons_lib.commands.profile import (
 )
 
 HELP = "say which of DPO, IPO, KTO, ORPO and SimPO fits a dataset and a GPU budget, and what would change the answer"
-EXAMPLE = """python -m lessons_lib match tulu1_human_eval
-  python -m lessons_lib match pairs.jsonl --checkpoint sft --params 70e9 --gpus 8 --gpu-memory 80 --report out.html"""
+EXAMPLE = f"""{COMMAND} match tulu1_human_eval
+  {COMMAND} match pairs.jsonl --checkpoint sft --params 70e9 --gpus 8 --gpu-memory 80 --report out.html"""
 
 
 def add_arguments(parser) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import fields
 
+from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 
 HELP = "what training needs in memory: predict it, plan a cluster, or measure it on this machine"
-EXAMPLE = """python -m lessons_lib memory predict llama-3-8b --method dpo --batch-size 2 --length 2048 --checkpointing
-  python -m lessons_lib memory plan llama-3-70b --method simpo --length 2048 --gpu-memory 80
-  python -m lessons_lib memory measure path/to/config.json --method kto --batch-size 8 --length 256 --device cuda"""
+EXAMPLE = f"""{COMMAND} memory predict llama-3-8b --method dpo --batch-size 2 --length 2048 --checkpointing
+  {COMMAND} memory plan llama-3-70b --method simpo --length 2048 --gpu-memory 80
+  {COMMAND} memory measure path/to/config.json --method kto --batch-size 8 --length 256 --device cuda"""
 _HELP = {
     "method": "dpo, ipo, kto, orpo or simpo",
     "batch_size": "rows in one forward pass on one GPU: pairs, or single responses for KTO",

@@ -6,13 +6,14 @@ import json
 import sys
 from pathlib import Path
 
+from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 
 HELP = (
     "measure a preference dataset: size, repeats, leaks, label noise, position and length bias, each with its interval"
 )
-EXAMPLE = """python -m lessons_lib profile pandalm_testset
-  python -m lessons_lib profile ratings.csv --columns prompt=question completion=answer label=thumb --json"""
+EXAMPLE = f"""{COMMAND} profile pandalm_testset
+  {COMMAND} profile ratings.csv --columns prompt=question completion=answer label=thumb --json"""
 
 
 def add_arguments(parser) -> None:

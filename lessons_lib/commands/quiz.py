@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 
 HELP = "write a phase's graded quiz: a notebook that `grade` marks, or a QTI zip for Canvas and other platforms"
-EXAMPLE = """python -m lessons_lib quiz --phase 2 --out quiz_phase_2.ipynb
-  python -m lessons_lib quiz --phase 2 --out quiz_phase_2.zip
-  python -m lessons_lib quiz --lesson 5 --out lesson_5.zip"""
+EXAMPLE = f"""{COMMAND} quiz --phase 2 --out quiz_phase_2.ipynb
+  {COMMAND} quiz --phase 2 --out quiz_phase_2.zip
+  {COMMAND} quiz --lesson 5 --out lesson_5.zip"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+from lessons_lib import COMMAND
 from lessons_lib.commands.profile import shape_of
 from lessons_lib.errors import UserError
 
 HELP = "write a folder that trains elsewhere: TRL script, accelerate configuration, data, README"
-EXAMPLE = """python -m lessons_lib recipe trl-lib/ultrafeedback_binarized --method simpo \\
+EXAMPLE = f"""{COMMAND} recipe trl-lib/ultrafeedback_binarized --method simpo \\
       --model Qwen/Qwen2.5-0.5B-Instruct --gpus 8 --gpu-memory 80 --output recipes/simpo
-  python -m lessons_lib recipe pairs.jsonl --method ipo --model path/to/model --set tau=0.05 --output recipes/ipo"""
+  {COMMAND} recipe pairs.jsonl --method ipo --model path/to/model --set tau=0.05 --output recipes/ipo"""
 
 
 def add_arguments(parser) -> None:
@@ -114,5 +115,5 @@ def _sharded(recipe, architecture, memory: float):
             return recipe, ["One GPU does not hold the model alone: it is sharded over all (FSDP)."]
     return recipe, [
         f"warning: predicted not to fit in {memory / 1e9:g} GB a GPU; fewer --rows-per-gpu, --lora-rank, more GPUs "
-        f"(`python -m lessons_lib memory plan {recipe.model} --method {recipe.method}`)"
+        f"(`{COMMAND} memory plan {recipe.model} --method {recipe.method}`)"
     ]

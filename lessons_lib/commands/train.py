@@ -7,10 +7,11 @@ import itertools
 import json
 from pathlib import Path
 
+from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 
 HELP = "fine-tune a causal language model on preferences: dpo, ipo, kto, orpo, simpo, or sft"
-EXAMPLE = """python -m lessons_lib train --model HuggingFaceTB/SmolLM2-135M-Instruct \\
+EXAMPLE = f"""{COMMAND} train --model HuggingFaceTB/SmolLM2-135M-Instruct \\
       --data trl-lib/ultrafeedback_binarized --rows 2000 --method dpo \\
       --set beta=0.1 learning_rate=1e-6 max_length=1024 truncation=keep_start --output runs/dpo
   accelerate launch --config_file lessons_lib/training/launch/one_machine.yaml --num_processes 2 -m lessons_lib train …

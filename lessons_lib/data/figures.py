@@ -1,6 +1,6 @@
 """The figures of the five real datasets: each with its definition, computed from the records or as committed.
 
-`measure(name, records)` computes them. `committed(name)` reads what ``python -m lessons_lib data profile-real``
+`measure(name, records)` computes them. `committed(name)` reads what ``lessons-lib data profile-real``
 once computed from the original files and wrote to ``profiles/<name>.json``: counts and shares, no text.
 
 Words are what `str.split` finds. "Implied flip" is the e that solves agreement = e² + (1-e)² over pairs of

@@ -21,6 +21,7 @@ from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
+from lessons_lib import COMMAND
 from lessons_lib.data import real_rows
 from lessons_lib.data.preferences import Rows, check, pairs_to_ratings
 from lessons_lib.data.real_rows import Records
@@ -144,7 +145,7 @@ def _one(files, file: File, wanted: Dataset) -> Path:
         raise UserError(
             f"{wanted.name}: expected {files.get_url(file.path)} with SHA-256 {file.sha256[:12]}…, found {found}. "
             f"Connect and try again, or set LESSONS_DATA_DIR to a folder that holds {wanted.name}/{file.path} and "
-            f"its neighbours. Without the files `python -m lessons_lib data describe {wanted.name}` prints the "
+            f"its neighbours. Without the files `{COMMAND} data describe {wanted.name}` prints the "
             f"committed figures, and lessons_lib.data.twins writes look-alikes to work with"
         ) from error
 

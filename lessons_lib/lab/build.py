@@ -220,7 +220,7 @@ CARD = """\
 
 Small language models of a text world with a known gold reward, for lessons that fine-tune with preferences and
 measure what becomes of it. The world is `lessons_lib/lab/world.py`; this page and everything beside it is made by
-`python -m lessons_lib lab build`, from code and seeds alone: no outside data.
+`lessons-lib lab build`, from code and seeds alone: no outside data.
 
 - **base**: a {architecture} model of {parameters:,} parameters over {words} words, trained for {base_steps} steps of
   {batch_size} texts on unrelated text (diaries; one text in eight is a prompt, mostly answered by more diary).

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 from lessons_lib.lab import world
 
@@ -41,7 +42,7 @@ def folder(name: str, size: str = "small") -> Path:
         raise UserError(f"checkpoint: expected one of {', '.join(NAMES)}, got {name!r}")
     path = ASSETS / size / name
     if not path.is_dir():
-        raise UserError(f"checkpoint: there is no {path}; build it: python -m lessons_lib lab build --size {size}")
+        raise UserError(f"checkpoint: there is no {path}; build it: {COMMAND} lab build --size {size}")
     return path
 
 

@@ -3,7 +3,7 @@
 A study is a few arms (a method with its settings) on one kind of preference data; a lesson's stand in its room,
 `lessons_lib.lessons.lessonNN.studies`. `run` trains one arm with one seed; `record` does so for all arms and seeds and
 writes one small file with its provenance; `recorded` reads that file. Live and recorded runs come from the same
-function, so a lesson can draw one over the other. ``python -m lessons_lib lab record NAME`` regenerates a file.
+function, so a lesson can draw one over the other. ``lessons-lib lab record NAME`` regenerates a file.
 
 A seed draws the preference data, the batch order and the evaluation's samples, and picks the SFT
 checkpoint (the seed modulo their number), so that an interval over seeds includes what the checkpoint does.
@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 from lessons_lib.lab import checkpoints
 from lessons_lib.methods import METHODS
@@ -135,7 +136,7 @@ def recorded(study: Study) -> pd.DataFrame:
     """A study's recorded runs: a row for each arm, seed and evaluated step. `attrs["provenance"]` says how made."""
     path = RECORDED / f"{study.name}.json"
     if not path.exists():
-        raise UserError(f"there is no {path.name} yet; make it: python -m lessons_lib lab record {study.name}")
+        raise UserError(f"there is no {path.name} yet; make it: {COMMAND} lab record {study.name}")
     stored = json.loads(path.read_text())
     table = pd.DataFrame(stored["data"], columns=stored["columns"])
     table.attrs["provenance"] = stored["provenance"]

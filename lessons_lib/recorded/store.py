@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def read(name: str, folder: Path | None = None) -> pd.DataFrame:
 
     path = (folder or RECORDED) / f"{name}.parquet"
     if not path.exists():
-        raise UserError(f"there is no {path.name} yet; make it: python -m lessons_lib benchmark")
+        raise UserError(f"there is no {path.name} yet; make it: {COMMAND} benchmark")
     return pd.read_parquet(path)
 
 

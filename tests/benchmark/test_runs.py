@@ -325,7 +325,7 @@ def test_another_model_is_searched_and_run(tmp_path, monkeypatch):
 def test_a_model_that_was_not_built_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
     assert main(["benchmark", "--part", "transfer", "--sizes", "large", "--out", str(tmp_path)]) == 2
-    assert "build it: python -m lessons_lib lab build --size large" in capsys.readouterr().err
+    assert "build it: lessons-lib lab build --size large" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- what is recorded

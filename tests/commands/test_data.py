@@ -1,4 +1,4 @@
-"""``python -m lessons_lib data``: what it prints, what it writes, how it ends."""
+"""``lessons-lib data``: what it prints, what it writes, how it ends."""
 
 import json
 import os

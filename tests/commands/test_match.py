@@ -1,4 +1,4 @@
-"""``python -m lessons_lib match`` and ``profile`` as their users call them: what is printed, written, and returned."""
+"""``lessons-lib match`` and ``profile`` as their users call them: what is printed, written, and returned."""
 
 import json
 import os
@@ -127,7 +127,7 @@ def test_help_shows_a_real_example(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
     told = capsys.readouterr().out
-    assert ended.value.code == 0 and f"example:\n  python -m lessons_lib {command}" in told
+    assert ended.value.code == 0 and f"example:\n  lessons-lib {command}" in told
 
 
 @pytest.mark.real_data

@@ -193,7 +193,7 @@ def test_a_committed_profile_says_where_it_comes_from_and_holds_no_text(name):
     profile = committed(name)
     entry = real.DATASETS[name]
     assert (profile["repository"], profile["commit"]) == (entry.repository, entry.commit)
-    assert profile["command"] == "python -m lessons_lib data profile-real"
+    assert profile["command"].endswith("data profile-real")
     assert set(profile["versions"]) == {"lessons_lib", "python"} and len(profile["date"]) == 10
     assert all(isinstance(m.value, (int, float)) for m in profile["measures"])
     assert all(len(m.definition) < 120 for m in profile["measures"])

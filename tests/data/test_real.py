@@ -115,7 +115,7 @@ def test_a_file_with_other_bytes_is_refused(host):
 def test_a_file_that_is_gone_is_named(host):
     entry, served, _ = host
     (served / entry.files[1].path).unlink()
-    with pytest.raises(UserError, match="404.*Without the files `python -m lessons_lib data describe"):
+    with pytest.raises(UserError, match="404.*Without the files `lessons-lib data describe"):
         real.fetch(entry.name)
 
 
