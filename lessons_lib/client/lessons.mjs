@@ -22,7 +22,7 @@ async function unpack(base64) {
   return new Response(stream).arrayBuffer();
 }
 
-function unpackRows(buffer, block) {
+export function unpackRows(buffer, block) {
   const bytes = buffer.slice(block.at, block.at + block.size);
   if (block.as === "text") return JSON.parse(new TextDecoder().decode(bytes)).map((text) => [text]);
   const rows = Array.from({ length: block.rows });
@@ -54,7 +54,7 @@ export function short(value) {
   return value.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places }).replace("-", "−");
 }
 
-function ticks(axis, low, high, count) {
+export function ticks(axis, low, high, count) {
   if (axis.log) {
     const powers = [];
     for (let p = Math.ceil(Math.log10(low) - 1e-9); p <= Math.log10(high) + 1e-9; p++) powers.push(10 ** p);
@@ -67,14 +67,14 @@ function ticks(axis, low, high, count) {
   return values;
 }
 
-function tickText(value, all) {
+export function tickText(value, all) {
   const step = Math.abs(all[1] - all[0]) || 1;
   const places = Math.max(0, ...[step, all[0]].map((v) => (String(+v.toPrecision(6)).split(".")[1] || "").length));
   if (Math.abs(value) < step * 1e-6) return "0";
   return value.toLocaleString("en", { minimumFractionDigits: Math.min(places, 6), maximumFractionDigits: 6 }).replace("-", "−");
 }
 
-function scale(axis, low, high, from, to) {
+export function scale(axis, low, high, from, to) {
   const f = axis.log ? Math.log10 : (v) => v;
   const start = f(low), factor = (to - from) / (f(high) - start);
   return (value) => from + (f(value) - start) * factor;

@@ -167,20 +167,29 @@ def test_a_tie_names_the_cheaper_one():
     assert recommend(facts(**NOISY)).cheaper == ""
 
 
-def test_confidence_follows_the_evidence():
-    def confidence(given_facts):
-        advice = recommend(given_facts)
-        assert advice.why_confidence
-        return advice.confidence
-
-    assert confidence(RATED) == "high"
-    assert confidence(dataclasses.replace(RATED, unpaired=0.2)) == "moderate"
-    assert confidence(facts(checkpoint="base")) == "moderate"
-    assert confidence(facts(reference="none")) == "low"  # the benchmark has others ahead of SimPO on clean pairs
-    assert confidence(facts(**NOISY)) == "moderate"
-    assert confidence(facts(flip_rate=0.18, flip_low=0.11, flip_high=0.29)) == "low"  # either side of the threshold
-    assert confidence(facts(**CLEAN)) == "low"  # a tie
-    assert confidence(facts()) == "low"  # noise unknown
+@pytest.mark.parametrize(
+    ("given_facts", "confidence", "why"),
+    [
+        (RATED, "high", "most of your ratings can be used in no other way"),
+        (dataclasses.replace(RATED, unpaired=0.5), "high", "in no other way"),  # most: from one half on
+        (dataclasses.replace(RATED, unpaired=0.49), "moderate", "the pair methods stay possible"),
+        (dataclasses.replace(RATED, unpaired=None), "moderate", "the pair methods stay possible"),
+        (facts(checkpoint="base"), "moderate", "your constraint decides here"),
+        (facts(reference="none"), "low", "our own benchmark found other methods ahead"),  # of SimPO on clean pairs
+        (facts(), "low", "the label noise is unknown"),
+        (facts(flip_rate=0.18, flip_low=0.11, flip_high=0.29), "low", "anywhere from 11% to 29%, on either side"),
+        (facts(flip_rate=0.12, flip_low=0.09, flip_high=0.15), "low", "this is a tie"),  # up to it is not across it
+        (facts(flip_rate=0.18, flip_low=0.15, flip_high=0.21), "moderate", "does not single out this method"),
+        (facts(flip_rate=0.18), "moderate", "does not single out this method"),
+        (facts(**CLEAN), "low", "this is a tie"),
+        (facts(**NOISY), "moderate", "the numbers are clear, and our matched comparison does not single out"),
+        (facts(**CLEAN, near_deterministic=0.9, passes=5), "moderate", "does not single out this method"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_confidence_follows_the_evidence(given_facts, confidence, why):
+    advice = recommend(given_facts)
+    assert advice.confidence == confidence and why in advice.why_confidence
 
 
 def test_other_readings_of_the_same_data():
@@ -320,7 +329,7 @@ def test_before_there_are_runs_it_says_so(monkeypatch):
     decide.measured.cache_clear()
     advice = recommend(facts(**NOISY))
     assert advice.measured == () and "has not been measured here yet" in advice.evidence_so_far
-    assert "no matched comparison has tested the rule" in advice.why_confidence
+    assert advice.confidence == "moderate" and "no matched comparison has tested the rule" in advice.why_confidence
 
 
 def test_a_measured_win_is_told_with_its_lead_and_raises_confidence(recorded):
@@ -329,7 +338,11 @@ def test_a_measured_win_is_told_with_its_lead_and_raises_confidence(recorded):
     (found,) = advice.measured
     assert (found.regime, found.outcome) == ("noisy_20", "wins")
     assert "IPO wins, by " in found.says and "16 seeds" in found.says and "20 % of the labels flipped" in found.says
-    assert advice.confidence == "high" and "marked as measured here" in advice.evidence_so_far
+    assert (advice.confidence, advice.why_confidence) == (
+        "high",
+        "the numbers are clear, and our matched comparison agrees",
+    )
+    assert "marked as measured here" in advice.evidence_so_far
 
 
 def test_a_measured_tie_is_a_tie(recorded):

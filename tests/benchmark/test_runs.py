@@ -150,6 +150,47 @@ def test_every_regime_draws_what_it_says(regime):
         assert sum(row["label"] for row in rows) == round(table.draw["up_share"] * table.pairs)
 
 
+# ---------------------------------------------------------------- KTO's weights
+
+
+def handed_over(monkeypatch, regime, method="kto"):
+    """What a run of the benchmark hands to the training loop: its rows and its configuration."""
+    seen = {}
+    monkeypatch.setattr(
+        loop, "fit", lambda model, rows, batches, method, config, **_: seen.update(rows=rows, config=config)
+    )
+    runs.train(regime, method, Point({"beta": 0.3}, 7e-4), 0)
+    return seen["rows"], seen["config"]
+
+
+@pytest.mark.parametrize(
+    ("regime", "raised"), [("unary_10", "desirable"), ("unary_50", ""), ("unary_90", "undesirable")]
+)
+def test_ktos_weights_bring_each_log_into_the_papers_range(regime, raised, monkeypatch):
+    """λ_D·n_D / (λ_U·n_U) in [1, 4/3], section 4.2 of arXiv 2402.01306 v1; later versions allow up to 3/2."""
+    rows, config = handed_over(monkeypatch, regime)
+    ups, downs = int(rows.labels.sum()), int((~rows.labels).sum())
+    weights = {side: config.hyperparameters[f"{side}_weight"] for side in ("desirable", "undesirable")}
+    assert 1 - 1e-9 <= weights["desirable"] * ups / (weights["undesirable"] * downs) <= 4 / 3
+    assert [side for side, weight in weights.items() if weight > 1] == ([raised] if raised else [])
+    assert min(weights.values()) == 1  # one side is raised, and the other left alone
+
+
+def test_ktos_weights_come_from_thumbs_alone(monkeypatch):
+    assert handed_over(monkeypatch, "clean")[1].hyperparameters == {"beta": 0.3}  # a pair's replies are as many of each
+    assert handed_over(monkeypatch, "unary_10", "dpo")[1].hyperparameters == {"beta": 0.3}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("regime", ["unary_10", "unary_90"])
+def test_a_recorded_run_of_kto_on_thumbs_can_be_made_again(regime):
+    """With the two weights exchanged, gold reward comes out 0.38 and 0.33 lower."""
+    (recorded,) = benchmark.results().query("regime == @regime and arm == 'kto' and seed == 0").to_dict("records")
+    again = runs.run(regime, "kto", tuning.point_of(benchmark.choices(), regime, "kto"), 0)
+    assert again["gold"] == pytest.approx(recorded["gold"], abs=0.15)  # another machine rounds differently
+    assert again["win_rate"] == pytest.approx(recorded["win_rate"], abs=0.05)
+
+
 # ---------------------------------------------------------------- one run
 
 

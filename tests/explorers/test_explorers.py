@@ -182,6 +182,13 @@ def test_the_page_holds_what_python_computes(explorer):
         assert (np.abs(unpacked - computed) <= allowed + 1e-12).all()
 
 
+@pytest.mark.parametrize(("heights", "far"), [(4.01, True), (3.99, False)])
+def test_a_curve_that_spans_more_than_four_panels_is_coded_by_what_is_seen(heights, far):
+    """Even codes of a curve that runs far out would leave few of them for the part inside the panel."""
+    curve = np.linspace(0, heights * 2.5, 60)[None]  # on an axis 2.5 high
+    assert ("height" in pack_rows(curve, Axis("y", 1, 3.5)).header) == far
+
+
 def test_a_value_that_is_not_finite_leaves_a_gap():
     rows = np.linspace(-1, 1, 60)[None] ** np.array([[1], [3]])
     rows[1, 7] = math.inf

@@ -145,6 +145,14 @@ def test_sharding_divides_what_stays():
         assert getattr(eight, part) == getattr(one, part) / 8
 
 
+def test_each_of_several_gpus_holds_gradients_twice_unless_they_are_sharded():
+    """DistributedDataParallel copies gradients into its buckets; nothing else that stays depends on the GPUs."""
+    one, eight = (estimate(setting(gpus=gpus)).moments["optimizer"] for gpus in (1, 8))
+    assert eight.gradients_bytes == 2 * one.gradients_bytes
+    for part in ("weights_bytes", "optimizer_bytes", "reference_bytes"):
+        assert getattr(eight, part) == getattr(one, part)
+
+
 @pytest.mark.parametrize(
     ("more", "less"),
     [

@@ -1,0 +1,148 @@
+"""The page's script without a browser: its scales, ticks, numbers, packed values and verdicts, asked of Node."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lessons_lib.explorers import Axis
+from lessons_lib.explorers.pack import pack_rows, unpack_rows
+
+SCRIPT = Path(__file__).resolve().parents[2] / "lessons_lib" / "client" / "lessons.mjs"
+
+# Answers one expression a line, each in terms of the module `m`. What JSON has no word for comes back as text.
+ANSWERS = """
+import { createInterface } from "node:readline";
+const m = await import(process.argv[1]);
+const told = (key, value) => (typeof value === "number" && !Number.isFinite(value) ? String(value) : value);
+for await (const line of createInterface({ input: process.stdin })) {
+  console.log(JSON.stringify(new Function("m", `return ${line}`)(m), told));
+}
+"""
+LINEAR, LOG = "{log: false}", "{log: true}"
+
+
+@pytest.fixture(scope="module")
+def ask():
+    """Ask the script: `ask("m.short(1.5)")` is "1.50"."""
+    node = shutil.which("node", path=Path(sys.executable).parent) or shutil.which("node")
+    command = [node, "--input-type=module", "--eval", ANSWERS, SCRIPT.as_uri()]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def answer(expression: str):
+            process.stdin.write(expression.replace("\n", " ") + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        yield answer
+        process.stdin.close()
+
+
+def test_an_axis_runs_from_its_first_pixel_to_its_last(ask):
+    across = f"m.scale({LINEAR}, -2, 6, 50, 250)"
+    assert ask(f"[-2, 0, 2, 6].map({across})") == [50, 100, 150, 250]
+    upward = f"m.scale({LINEAR}, 0, 4, 200, 20)"  # y grows downward on a screen
+    assert ask(f"[0, 1, 4].map({upward})") == [200, 155, 20]
+    assert ask(f"[0.01, 0.1, 1, 100].map(m.scale({LOG}, 0.01, 100, 0, 400))") == pytest.approx([0, 100, 200, 400])
+
+
+@pytest.mark.parametrize(
+    ("axis", "low", "high", "count", "ticks"),
+    [
+        (LINEAR, 0, 10, 5, [0, 2, 4, 6, 8, 10]),
+        (LINEAR, -1, 1, 8, [-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1]),
+        (LINEAR, 0.3, 1.9, 5, [0.5, 1, 1.5]),
+        (LINEAR, 0, 7, 5, [0, 2, 4, 6]),
+        (LINEAR, 0, 40, 4, [0, 10, 20, 30, 40]),
+        (LOG, 1e-3, 2, 5, [1e-3, 1e-2, 1e-1, 1]),
+        (LOG, 0.2, 1e3, 5, [1, 10, 100, 1000]),
+    ],
+)
+def test_ticks_stand_at_round_numbers_inside_the_axis(ask, axis, low, high, count, ticks):
+    assert ask(f"m.ticks({axis}, {low}, {high}, {count})") == pytest.approx(ticks)
+
+
+def test_tick_texts_have_the_places_that_their_step_needs(ask):
+    assert ask("[-0.5, 0, 0.25].map((v) => m.tickText(v, [-0.5, -0.25, 0, 0.25]))") == ["−0.50", "0", "0.25"]
+    assert ask("[0, 500, 1000].map((v) => m.tickText(v, [0, 500, 1000]))") == ["0", "500", "1,000"]
+    assert ask("[1e-9, 2].map((v) => m.tickText(v, [0, 2]))") == ["0", "2"]
+    assert ask("m.tickText(2.5, [0.5, 2.5])") == "2.5"  # the step is whole, the first tick is not
+
+
+def test_numbers_have_three_digits(ask):
+    asked = [0, 0.001234, 0.1234, 1.5, -2.346, 56.78, 999.7, 12345, 456789, 1.5e6, 0.00012, "NaN", "Infinity"]
+    shown = ["0", "0.00123", "0.123", "1.50", "−2.35", "56.8", "1,000", "12,345", "456,789", "1.5 e+6", "1.2 e-4"]
+    assert ask(f"[{', '.join(map(str, asked))}].map(m.short)") == [*shown, "–", "–"]
+
+
+@pytest.mark.parametrize(
+    "shown", [None, Axis("y", 0, 1), Axis("y", 0.1, 10, log=True)], ids=["even", "asinh", "floats"]
+)
+def test_packed_values_come_out_as_python_unpacks_them(ask, shown):
+    rows = np.stack([np.linspace(0.5, 90, 40), np.geomspace(0.5, 3, 40)])
+    rows[1, 3] = np.nan
+    packed = pack_rows(rows, shown)
+    ahead = bytes(8)  # a block stands anywhere in the buffer
+    block = json.dumps(packed.header | {"at": len(ahead), "size": len(packed.data)})
+    buffer = f"Uint8Array.from({list(ahead + packed.data)}).buffer"
+    found = ask(f"m.unpackRows({buffer}, {block}).map((row) => [...row])")
+    expected = unpack_rows(packed.header, packed.data)
+    np.testing.assert_allclose(np.array(found, dtype=float), expected, rtol=1e-12)
+    assert packed.header.get("as") == ("f32" if shown and shown.log else "u16")
+    assert ("height" in packed.header) == (shown is not None and not shown.log)
+
+
+NUMBER = """{kind: "number", answer: 2, tolerance: 0.001, reason: "right", otherwise: "else",
+             mistakes: [{answer: 4, reason: "that is 1/τ"}]}"""
+WORD = """{kind: "text", answers: ["identity", "the identity"], reason: "right", otherwise: "else",
+           mistakes: [{answer: "logit", reason: "that is the log-odds"}]}"""
+
+
+@pytest.mark.parametrize(
+    ("question", "written", "correct", "reason"),
+    [
+        (NUMBER, "2", True, "right"),
+        (NUMBER, " 2,0005 ", True, "right"),
+        (NUMBER, "1.999", True, "right"),
+        (NUMBER, "2.002", False, "else"),
+        (NUMBER, "4", False, "that is 1/τ"),
+        (NUMBER, "-2", False, "else"),
+        (NUMBER, "two", None, "Write a number, such as 0.5 or 12."),
+        (NUMBER, "  ", None, "Write an answer first."),
+        (NUMBER.replace("answer: 2,", "answer: 12000,"), "12,000", True, "right"),
+        (NUMBER.replace("answer: 2,", "answer: -2,"), "−2", True, "right"),  # a minus as it is printed
+        (WORD, " The  Identity. ", True, "right"),
+        (WORD, "Logit", False, "that is the log-odds"),
+        (WORD, "probit", False, "else"),
+    ],
+)
+def test_a_written_answer_is_judged_with_its_reason(ask, question, written, correct, reason):
+    form = f"{{querySelector: () => ({{value: {json.dumps(written)}}})}}"
+    assert ask(f"m.verdict({question}, {form})") == {"correct": correct, "reasons": [reason]}
+
+
+CHOICES = (
+    """[{correct: true, reason: "a holds"}, {correct: true, reason: "b holds"}, {correct: false, reason: "not c"}]"""
+)
+
+
+@pytest.mark.parametrize(
+    ("ticked", "correct", "reasons"),
+    [
+        ("000", None, ["Choose an answer first."]),
+        ("100", False, ["What you chose is right, but it is not all."]),
+        ("111", False, ["not c"]),
+        ("001", False, ["not c"]),
+        ("110", True, ["a holds", "b holds"]),
+    ],
+)
+def test_a_chosen_answer_is_judged_with_its_reasons(ask, ticked, correct, reasons):
+    form = f"{{querySelectorAll: () => {json.dumps([{'checked': letter == '1'} for letter in ticked])}}}"
+    said = ask(f"m.verdict({{kind: 'several', choices: {CHOICES}}}, {form})")
+    assert said == {"correct": correct, "reasons": reasons}
