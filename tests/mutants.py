@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import fcntl
 import json
 import os
 import random
@@ -73,7 +74,7 @@ class Mutant:
     @property
     def end(self) -> str:
         """Where it stands today, in a few words."""
-        if not self.first:
+        if not self.first or self.first["outcome"] == "not judged":
             return "not run"
         if self.first["outcome"] != "survived":
             return f"caught ({self.first['outcome']})"
@@ -333,7 +334,7 @@ def judge(copy: Path, mutant: Mutant, slow: bool) -> dict:
         failed = pytest_fails(copy, tests, marks)
         (copy / mutant.path).write_text(source, encoding="utf-8")
         if failed and "::" in failed and pytest_fails(copy, [failed], ""):
-            raise RuntimeError(f"{failed} fails without the change too: mend it first")
+            return {"outcome": "not judged", "by": f"{failed} fails without the change too"}
         if failed:
             return {"outcome": stage, "by": failed, "seconds": round(time.time() - start)}
     return {"outcome": "survived", "by": "", "seconds": round(time.time() - start)}
@@ -356,13 +357,12 @@ def run(table: list[Mutant], rooms: list[str], again: bool, slow: bool) -> None:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     which = "again" if again else "first"
     open_ones = [m for m in table if m.room in rooms] if rooms else table
-    todo = [m for m in open_ones if (m.end == "survived" if again else not m.first)]
+    todo = [m for m in open_ones if m.end == ("survived" if again else "not run")]
     with tempfile.TemporaryDirectory() as folder:
         copy = copy_tree(Path(folder))
         for done, mutant in enumerate(todo, 1):
-            verdict = judge(copy, mutant, slow) | {"commit": commit.strip()}
-            setattr(mutant, which, verdict)
-            write(table)
+            setattr(mutant, which, judge(copy, mutant, slow) | {"commit": commit.strip()})
+            record(mutant)
             print(f"[{done}/{len(todo)}] {mutant.path}:{mutant.line} {mutant.kind}: {mutant.end}", flush=True)
 
 
@@ -375,6 +375,13 @@ def read() -> list[Mutant]:
 
 def write(table: list[Mutant]) -> None:
     TABLE.write_text("".join(json.dumps(asdict(m), ensure_ascii=False) + "\n" for m in table), encoding="utf-8")
+
+
+def record(mutant: Mutant) -> None:
+    """Write one row anew. Several processes may each work at rooms of their own."""
+    with open(Path(tempfile.gettempdir()) / "lessons-mutants.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        write([mutant if (old.path, old.line) == (mutant.path, mutant.line) else old for old in read()])
 
 
 def report(table: list[Mutant]) -> str:
