@@ -23,7 +23,7 @@ LAYERS = {
     6: ["grading.*"],
     5: ["advice.*"],
     4: ["benchmark.*"],
-    3: ["lab.*", "own_model"],
+    3: ["lab.*"],
     2: ["training.*", "memory.*", "explorers.*"],
     1: ["methods", "metrics", "models.*", "bandit", "rlhf", "plots", "quiz", "data.*", "recorded.*"],
     # "" is the package itself
