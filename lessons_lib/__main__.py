@@ -31,7 +31,7 @@ def build_parser(names: list[str]) -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    names = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+    names = sorted(m.name for m in pkgutil.iter_modules(commands.__path__) if not m.name.startswith("_"))
     arguments = build_parser(names).parse_args(argv)
     try:
         return arguments.run(arguments) or 0

@@ -118,6 +118,7 @@ def open_rows(
     *,
     schema: str | None = None,
     columns: Mapping[str, str] | None = None,
+    on_error: str = "collect",
     split: str = "train",
     config: str | None = None,
 ) -> Iterable[Mapping]:
@@ -136,7 +137,7 @@ def open_rows(
         return ({**row, **{field: row[column] for field, column in (columns or {}).items()}} for row in records)
     keep = [name for name in judgements.EXTRAS if name in first]
     return readers.read(
-        source, schema=schema, columns=columns, keep=keep, on_error="collect", split=split, config=config
+        source, schema=schema, columns=columns, keep=keep, on_error=on_error, split=split, config=config
     )
 
 

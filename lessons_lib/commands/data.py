@@ -9,6 +9,7 @@ import platform
 from pathlib import Path
 
 from lessons_lib import COMMAND
+from lessons_lib.commands._reading import SOURCE, add_reading_options, nothing_kept, reading_of
 
 HELP = "look at the real datasets, fetch them, or check a preference file of your own"
 EXAMPLE = f"{COMMAND} data describe tulu1_human_eval"
@@ -25,10 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     describe.add_argument("name", help="of a dataset")
     describe.add_argument("--picture", type=Path, help="PNG or SVG to write (default: runs/NAME.png)")
     check = actions.add_parser("check", help="check a preference file; exit code 2 if any row is refused")
-    check.add_argument("source", help="a .jsonl, .json, .csv, .tsv or .parquet file, or a Hub id")
+    check.add_argument("source", help=SOURCE)
     check.add_argument("--shape", choices=["paired", "unpaired"], help="default: the shape of the first sound row")
-    check.add_argument("--schema", help="a well-known schema that the rows have, such as hh-rlhf")
-    check.add_argument("--columns", nargs="+", default=[], metavar="OURS=YOURS", help="as in prompt=question")
+    add_reading_options(check)
     check.add_argument("--apart-from", metavar="FILE", help="another split: refuse prompts that occur in it too")
     profile = actions.add_parser("profile-real", help="compute the committed figures from the original files")
     profile.add_argument("--out", type=Path, default=PROFILES, help="folder to write to (default: the library's)")
@@ -110,20 +110,9 @@ def _draw(name: str, measures: list, path: Path) -> None:
 
 def _check(arguments: argparse.Namespace) -> int:
     from lessons_lib.data.readers import read
-    from lessons_lib.errors import UserError
 
-    pairs = [text.partition("=") for text in arguments.columns]
-    if bad := [text for text, pair in zip(arguments.columns, pairs, strict=True) if not (pair[0] and pair[2])]:
-        raise UserError(f"--columns: expected OURS=YOURS, as in prompt=question, found {bad[0]!r}")
     other = read(arguments.apart_from, on_error="collect") if arguments.apart_from else None
-    rows = read(
-        arguments.source,
-        shape=arguments.shape,
-        schema=arguments.schema,
-        columns={ours: yours for ours, _, yours in pairs},
-        apart_from=other,
-        on_error="collect",
-    )
+    rows = read(arguments.source, shape=arguments.shape, apart_from=other, **reading_of(arguments))
     for _ in rows:
         pass
     for refusal in rows.refused[:SHOWN]:
@@ -131,6 +120,8 @@ def _check(arguments: argparse.Namespace) -> int:
     if rows.refused_count > SHOWN:
         print(f"… and {rows.refused_count - SHOWN:,} more")
     print(rows.summary())
+    if not rows.kept:
+        raise nothing_kept(rows)
     return 2 if rows.refused_count else 0
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from lessons_lib import COMMAND
+from lessons_lib.commands._reading import SOURCE, add_reading_options, reading_of
 from lessons_lib.errors import UserError
 
 HELP = (
@@ -46,21 +47,8 @@ def run(arguments) -> int:
 
 
 def add_source_arguments(parser) -> None:
-    parser.add_argument(
-        "source",
-        help="a .jsonl, .json, .csv, .tsv or .parquet file, a Hub id, or one of the five real datasets by name "
-        "(tulu1_human_eval, feedbackqa_cdc, qlora_gpt4_vicuna, pandalm_testset, self_instruct_demos)",
-    )
-    parser.add_argument(
-        "--columns",
-        nargs="+",
-        default=[],
-        metavar="OURS=YOURS",
-        help="what the file calls our fields: prompt=question …",
-    )
-    parser.add_argument("--schema", help="a well-known schema that the rows have, such as hh-rlhf")
-    parser.add_argument("--split", default="train", help="of a Hub dataset (train)")
-    parser.add_argument("--config", help="of a Hub dataset")
+    parser.add_argument("source", help=SOURCE)
+    add_reading_options(parser)
     parser.add_argument("--apart-from", metavar="FILE", help="another split of it: look for prompts that stand in both")
     parser.add_argument("--tokenizer", help="a folder with a tokenizer, or a Hub id: to count tokens")
 
@@ -74,7 +62,7 @@ def rows_of(arguments):
     """The rows of the source named on the command line, with a progress bar on a terminal."""
     from lessons_lib.advice.match import expected_rows, open_rows
 
-    rows = open_rows(arguments.source, split=arguments.split, config=arguments.config, **shape_of(arguments))
+    rows = open_rows(arguments.source, **reading_of(arguments))
     return _Watched(rows, expected_rows(arguments.source)) if sys.stderr.isatty() else rows
 
 
@@ -82,15 +70,7 @@ def other_rows_of(arguments):
     """The rows of the file that --apart-from names, which has the same columns; None where none is named."""
     from lessons_lib.advice.match import open_rows
 
-    return open_rows(arguments.apart_from, **shape_of(arguments)) if arguments.apart_from else None
-
-
-def shape_of(arguments) -> dict:
-    """The columns and the schema that the command line names, for whoever reads the file."""
-    pairs = [pair.partition("=") for pair in arguments.columns]
-    if bad := [ours + sign for ours, sign, yours in pairs if not (ours and yours)]:
-        raise UserError(f"--columns: expected OURS=YOURS, as in prompt=question, got {bad[0]!r}")
-    return {"schema": arguments.schema, "columns": {ours: yours for ours, _, yours in pairs}}
+    return open_rows(arguments.apart_from, **reading_of(arguments)) if arguments.apart_from else None
 
 
 class _Watched:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 from lessons_lib import COMMAND
-from lessons_lib.commands.profile import shape_of
+from lessons_lib.commands._reading import SOURCE, add_reading_options, training_rows
 from lessons_lib.errors import UserError
 
 HELP = "write a folder that trains elsewhere: TRL script, accelerate configuration, data, README"
@@ -16,13 +15,7 @@ EXAMPLE = f"""{COMMAND} recipe trl-lib/ultrafeedback_binarized --method simpo \\
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument(
-        "data",
-        help="a .jsonl, .json, .csv, .tsv or .parquet file of preference rows, a Hub id, or one of the five real "
-        "datasets by name",
-    )
-    parser.add_argument("--columns", nargs="+", default=[], metavar="OURS=YOURS", help="as in prompt=question")
-    parser.add_argument("--schema", help="a well-known schema that the rows have, such as hh-rlhf")
+    parser.add_argument("data", help=SOURCE)
     parser.add_argument("--method", required=True, help="dpo, ipo, kto, orpo or simpo (`match` helps to choose)")
     parser.add_argument("--model", required=True, help="a Hub id, or a folder that the training machine has")
     parser.add_argument("--output", required=True, type=Path, help="folder to write, empty or new")
@@ -37,6 +30,7 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="beta=0.1 learning_rate=1e-6 …"
     )
+    add_reading_options(parser)
 
 
 def run(arguments) -> int:
@@ -59,23 +53,13 @@ def run(arguments) -> int:
     )
     architecture, notes = _architecture(arguments.model)
     recipe, advice = _sharded(recipe, architecture, arguments.gpu_memory * 1e9)
-    rows = itertools.islice(_rows(arguments), arguments.rows)
+    rows = training_rows(arguments.data, arguments, arguments.method, first=arguments.rows)
     for path in write_recipe(recipe, rows, arguments.output, architecture=architecture):
         print(path)
     for line in (*notes, *advice):
         print(line)
     print(f"Run it with: cd {arguments.output} && accelerate launch --config_file accelerate.yaml train.py")
     return 0
-
-
-def _rows(arguments):
-    """The rows of a file or the Hub, or of a real dataset in the shape that the method takes."""
-    from lessons_lib.data import readers, real
-    from lessons_lib.methods import METHODS
-
-    if arguments.data not in real.DATASETS:
-        return readers.read(arguments.data, **shape_of(arguments))
-    return (real.pairs if METHODS[arguments.method].data == "paired" else real.ratings)(arguments.data)
 
 
 def _assignment(text: str) -> tuple[str, float]:

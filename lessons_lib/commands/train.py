@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 from pathlib import Path
 
 from lessons_lib import COMMAND
+from lessons_lib.commands._reading import SOURCE, add_reading_options, in_shape, training_rows
 from lessons_lib.errors import UserError
 
 HELP = "fine-tune a causal language model on preferences: dpo, ipo, kto, orpo, simpo, or sft"
@@ -20,7 +20,7 @@ EXAMPLE = f"""{COMMAND} train --model HuggingFaceTB/SmolLM2-135M-Instruct \\
 
 def add_arguments(parser) -> None:
     parser.add_argument("--model", required=True, help="a folder written by save_pretrained, or a Hub id")
-    parser.add_argument("--data", required=True, help="a .jsonl, .json, .csv, .tsv or .parquet file, or a Hub id")
+    parser.add_argument("--data", required=True, help=SOURCE)
     parser.add_argument("--rows", type=int, help="take the first so many rows only")
     parser.add_argument("--method", default="dpo", help="dpo (default), ipo, kto, orpo, simpo or sft")
     parser.add_argument("--reference", help="another model to compare with (default: --model as it is at the start)")
@@ -40,12 +40,12 @@ def add_arguments(parser) -> None:
         help="folder for model (with lora_rank: its adapters, which peft loads), tokenizer, history.csv",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_reading_options(parser)
 
 
 def run(arguments) -> None:
     config = settings(arguments.set, arguments.method)  # before the slow imports and downloads
 
-    from lessons_lib.data.readers import read
     from lessons_lib.models.loading import load, save
     from lessons_lib.training.loop import train
     from lessons_lib.training.sharding import is_sharded, make_accelerator, whole_weights
@@ -55,7 +55,7 @@ def run(arguments) -> None:
     model, tokenizer = load(arguments.model)
     result = train(
         model,
-        itertools.islice(read(arguments.data), arguments.rows),
+        in_shape(training_rows(arguments.data, arguments, arguments.method, first=arguments.rows), arguments.method),
         arguments.method,
         config,
         tokenizer=tokenizer,
