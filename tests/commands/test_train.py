@@ -46,7 +46,7 @@ def test_a_file_becomes_a_trained_folder(method, model_folder, tmp_path, capsys)
         (["--set", "batch_size=0"], "batch_size: expected"),
         (["--set", "beta"], "--set: expected NAME=VALUE, got 'beta'"),
         (["--method", "ppo"], "expected one of dpo, ipo, kto, orpo, simpo or sft, got 'ppo'"),
-        (["--method", "kto"], "a row of the paired shape"),
+        (["--schema", "nowhere"], "schema: expected one of"),
     ],
 )
 def test_mistakes_end_with_code_2_and_one_line(extra, message, model_folder, tmp_path, capsys):
@@ -56,6 +56,22 @@ def test_mistakes_end_with_code_2_and_one_line(extra, message, model_folder, tmp
     error = capsys.readouterr().err.strip()
     assert message in error and "\n" not in error
     assert not (tmp_path / "out").exists()
+
+
+def test_rows_of_the_other_shape_are_made_into_the_methods_own(model_folder, tmp_path, capsys):
+    data = write(tmp_path / "rows.jsonl", tiny.pairs(8))
+    command = ["train", "--model", model_folder, "--data", data, "--method", "kto", "--output", tmp_path / "out"]
+    assert main([*map(str, command), "--quiet", "--set", "batch_size=4", "epochs=1"]) == 0
+    assert "paired rows are made into unpaired ones, which kto trains on" in capsys.readouterr().err
+
+
+def test_bad_rows_are_left_out_and_said_or_stop_the_run(model_folder, tmp_path, capsys):
+    data = write(tmp_path / "rows.jsonl", [*tiny.pairs(8), {"prompt": "ask0", "chosen": "", "rejected": "bad1"}])
+    command = ["train", "--model", model_folder, "--data", data, "--output", tmp_path / "out", "--quiet"]
+    assert main([*map(str, command), "--set", "batch_size=4"]) == 0
+    assert "8 paired rows kept, 1 refused" in capsys.readouterr().err
+    assert main([*map(str, command), "--on-bad-rows", "stop"]) == 2
+    assert "line 9, field 'chosen'" in capsys.readouterr().err
 
 
 def test_assignments_are_read_as_their_types():
