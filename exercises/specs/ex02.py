@@ -1,13 +1,13 @@
 """Exercise 2, hidden: the two figures on fresh logs, and the alarm on recorded runs that learners never see."""
 
-import json
 import random
 from pathlib import Path
 
 from lessons_lib.lessons.lesson02 import checks
 from lessons_lib.grading.spec import Exercise, Item
+from lessons_lib.recorded.store import read_logs
 
-RUNS = json.loads(Path(__file__).with_name("ex02_runs.json").read_text(encoding="utf-8"))["runs"]
+RUNS = read_logs(Path(__file__).with_name("ex02_runs.json"))
 EACH = 6  # noisy runs and clean ones in a case
 
 

@@ -1,14 +1,14 @@
 """Exercise 12, hidden: changes of made-up columns, and the faults of recorded logs that learners never see."""
 
-import json
 import math
 import random
 from pathlib import Path
 
 from lessons_lib.lessons.lesson12 import checks
 from lessons_lib.grading.spec import Exercise, Item
+from lessons_lib.recorded.store import read_logs
 
-RUNS = json.loads(Path(__file__).with_name("ex12_logs.json").read_text(encoding="utf-8"))["runs"]
+RUNS = read_logs(Path(__file__).with_name("ex12_logs.json"))
 EACH = 2  # logs of each answer in a case
 HALF_ERRORS = 3  # of twelve; up to this many earn half the points
 LONG = 24  # logs of so many rows are thinned to every second for some learners

@@ -8,7 +8,6 @@ Passes, pairs, step size and loss vary, so that neither the last loss nor the la
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -62,12 +61,10 @@ def log_of(recipe: dict) -> dict[str, list[float]]:
 
 def write(path: Path, recipes: list[dict], logs: list[dict]) -> None:
     """One file: how the runs were made, and a line a run."""
-    from lessons_lib.lab.studies import provenance
+    from lessons_lib.recorded.store import provenance, write_logs
 
     runs = [{"noisy": made["noisy"], "recipe": made, "log": log} for made, log in zip(recipes, logs, strict=True)]
-    lines = ",\n".join(json.dumps(run) for run in runs)
-    made = json.dumps(provenance("python exercises/specs/runs_ex02.py"))
-    path.write_text(f'{{"provenance": {made},\n "runs": [\n{lines}\n]}}\n')
+    write_logs(path, runs, provenance("python exercises/specs/runs_ex02.py"))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ log that is not finite is the start of a run followed by rows as TRL wrote them 
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 HIDDEN = HERE / "ex12_logs.json"
 PRACTICE = HERE.parents[1] / "lessons_lib" / "lessons" / "lesson12" / "logs.json"
-LOGS = HERE.parents[1] / "tests" / "diagnose_logs"
+LOGS = HERE.parents[1] / "tests" / "advice" / "diagnose_logs"
 COLUMNS = (
     "step", "loss", "grad_norm", "logps/chosen", "logps/rejected",
     "rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins", "kl",
@@ -60,7 +59,7 @@ def stored(name: str) -> dict[str, list]:
 
 def fresh(name: str, offset: int) -> dict[str, list]:
     """A new run of a recipe of make.py, with other data and another checkpoint."""
-    from tests.diagnose_logs import make
+    from tests.advice.diagnose_logs import make
 
     rows = make.lab_history(name, seed_offset=offset)
     return as_log([{column: v for column, v in row.items() if not math.isnan(v)} for row in rows])
@@ -78,11 +77,9 @@ def diverged(name: str, after: int) -> dict[str, list]:
 
 
 def write(path: Path, runs: list[dict]) -> None:
-    from lessons_lib.lab.studies import provenance
+    from lessons_lib.recorded.store import provenance, write_logs
 
-    lines = ",\n".join(json.dumps(run) for run in runs)
-    made = json.dumps(provenance("python exercises/specs/runs_ex12.py"))
-    path.write_text(f'{{"provenance": {made},\n "runs": [\n{lines}\n]}}\n')
+    write_logs(path, runs, provenance("python exercises/specs/runs_ex12.py"))
 
 
 if __name__ == "__main__":

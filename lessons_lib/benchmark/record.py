@@ -19,7 +19,6 @@ from lessons_lib.benchmark import design, scaling, sizes, tuning
 from lessons_lib.benchmark.design import ARMS, CORE, REGIMES, TRAINED, cells
 from lessons_lib.errors import UserError
 from lessons_lib.lab import checkpoints
-from lessons_lib.lab.studies import provenance
 from lessons_lib.recorded import store
 
 
@@ -35,9 +34,9 @@ def tune(
     """Both rounds of each arm's search in every regime that it is run in; the file's path."""
     how = {"command": "benchmark --part tuning", "jobs": jobs, "dask": dask, "progress": progress}
     wanted = cells(regimes, [arm for arm in arms if arm in TRAINED])
-    first = in_order(folder, tuning.NAME, tuning.search, ("regime", "arm"), wanted, **how)
+    in_order(folder, tuning.NAME, tuning.search, ("regime", "arm"), wanted, **how)
     again = [(regime, arm, seed) for regime, arm in wanted for seed in design.tuning_seeds(regime)[1:]]
-    work = tuning.SecondRound(pd.read_parquet(first))
+    work = tuning.SecondRound(store.read(tuning.NAME, folder))
     return in_order(folder, tuning.NAME, work, ("regime", "arm", "seed"), again, **how)
 
 
@@ -85,8 +84,8 @@ def transfer(
         checkpoints.folder("base", size)
     how = {"command": "benchmark --part transfer", "jobs": jobs, "dask": dask, "progress": progress}
     wanted = sizes.cells(models)
-    searched = in_order(folder, sizes.TUNING, sizes.Search(choices), ("size", "regime", "arm"), wanted, **how)
-    run = sizes.Run(pd.read_parquet(searched))
+    in_order(folder, sizes.TUNING, sizes.Search(choices), ("size", "regime", "arm"), wanted, **how)
+    run = sizes.Run(store.read(sizes.TUNING, folder))
     runs = itertools.product(models, sizes.REGIMES, sizes.ARMS, sizes.SEEDS)
     key = ("size", "regime", "arm", "seed")
     return in_order(folder, sizes.NAME, run, key, list(runs), current=run.current, **how)
@@ -143,9 +142,7 @@ def in_order(
             store.append(folder, name, found)
             rows += found
             bar.update()
-    path = store.write(folder, name, rows, provenance(command))
-    store.unfinished(folder, name).unlink(missing_ok=True)
-    return path
+    return store.write(folder, name, rows, store.provenance(command))
 
 
 def _in_parallel(work: Callable[..., list[dict]], items: list[tuple], jobs: int, dask: str) -> Iterable[list[dict]]:

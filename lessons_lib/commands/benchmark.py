@@ -99,8 +99,7 @@ def _choices(folder: Path):
     from lessons_lib.benchmark import tuning
     from lessons_lib.recorded import store
 
-    here = (folder / f"{tuning.NAME}.parquet").exists()
-    return tuning.choose(store.read(tuning.NAME, folder if here else None))
+    return tuning.choose(store.read(tuning.NAME, folder if store.has_table(tuning.NAME, folder) else None))
 
 
 def _print(path: Path, only: dict[str, str]) -> None:

@@ -25,11 +25,9 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from lessons_lib import COMMAND
-from lessons_lib.errors import UserError
 from lessons_lib.lab import checkpoints
 from lessons_lib.methods import METHODS
-from lessons_lib.recorded.store import RECORDED, provenance
+from lessons_lib.recorded import store
 from lessons_lib.training.config import TrainConfig
 
 UNRECORDED = ("epoch", "grad_norm", "learning_rate")
@@ -123,23 +121,15 @@ def record(study: Study, *, command: str, progress: bool = True) -> Path:
     history = pd.concat(runs, ignore_index=True)
     measured = history[history["gold"].notna()].drop(columns=[c for c in UNRECORDED if c in history])
     rounded = measured.map(lambda value: float(f"{value:.5g}") if isinstance(value, float) else value)
-    path = RECORDED / f"{study.name}.json"
-    path.parent.mkdir(exist_ok=True)
-    table = json.loads(rounded.to_json(orient="split", index=False))
-    lines = ",\n".join(json.dumps(row) for row in table["data"])  # a line a row: a new run shows as a readable diff
-    header = json.dumps({"provenance": provenance(command), "columns": table["columns"]}, indent=1)
-    path.write_text(f'{header[:-2]},\n "data": [\n{lines}\n]}}\n')
-    return path
+    table = json.loads(rounded.to_json(orient="split", index=False))  # NaN as null, numpy's numbers as JSON's
+    return store.write_study(study.name, table["columns"], table["data"], store.provenance(command))
 
 
 def recorded(study: Study) -> pd.DataFrame:
     """A study's recorded runs: a row for each arm, seed and evaluated step. `attrs["provenance"]` says how made."""
-    path = RECORDED / f"{study.name}.json"
-    if not path.exists():
-        raise UserError(f"there is no {path.name} yet; make it: {COMMAND} lab record {study.name}")
-    stored = json.loads(path.read_text())
-    table = pd.DataFrame(stored["data"], columns=stored["columns"])
-    table.attrs["provenance"] = stored["provenance"]
+    stored = store.read_study(study.name)
+    table = pd.DataFrame(stored.rows)
+    table.attrs["provenance"] = stored.provenance
     return table
 
 

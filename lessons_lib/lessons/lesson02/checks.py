@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 from lessons_lib.grading.verdict import Mistake, Verdict, check_numbers
+from lessons_lib.recorded.store import read_logs
 
 Log = dict[str, list[float]]
 ACCURACY = "rewards/accuracies"
@@ -35,7 +35,7 @@ THREE_PASSES = {
 @cache
 def practice_runs() -> list[dict]:
     """Eight recorded runs: `log`, `noisy` (the truth) and `recipe` (how each was made)."""
-    return json.loads(_RUNS.read_text(encoding="utf-8"))["runs"]
+    return read_logs(_RUNS)
 
 
 def first_pass(log: Log) -> float:

@@ -5,14 +5,13 @@ Its curves are the recorded runs of the study "noise_reused", read without PyTor
 
 from __future__ import annotations
 
-import json
 from functools import cache
 
 import numpy as np
 
 from lessons_lib.explorers.core import Axis, Band, Curve, Explorer, Level, Panel, Readout, Slider, Target
 from lessons_lib.metrics import Interval, mean_interval
-from lessons_lib.recorded.store import RECORDED
+from lessons_lib.recorded import store
 
 STEPS_A_PASS = 10
 AGREEMENT = 0.86  # share of the annotators' labels that agree with gold, before any is flipped
@@ -22,10 +21,8 @@ METHODS = {"DPO": "dpo", "conservative DPO": "cdpo", "IPO": "ipo"}
 @cache
 def _runs() -> dict[tuple[str, int], dict[str, list[float]]]:
     """(arm, step) -> the values of each column, a seed each."""
-    stored = json.loads((RECORDED / "noise_reused.json").read_text(encoding="utf-8"))
     runs: dict[tuple[str, int], dict[str, list[float]]] = {}
-    for values in stored["data"]:
-        row = dict(zip(stored["columns"], values, strict=True))
+    for row in store.read_study("noise_reused").rows:
         kept = runs.setdefault((row["arm"], row["step"]), {})
         for column in ("gold", "mean_accuracy"):
             kept.setdefault(column, []).append(np.nan if row[column] is None else row[column])

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 from lessons_lib.grading.verdict import Mistake, Verdict, check_numbers
+from lessons_lib.recorded.store import read_logs
 
 Log = dict[str, list]
 # In the order in which they are named: what stands first is nearer to the cause of what stands behind it.
@@ -37,7 +37,7 @@ HINTS = {
 
 @cache
 def _practice() -> list[dict]:
-    return json.loads(_LOGS.read_text(encoding="utf-8"))["runs"]
+    return read_logs(_LOGS)
 
 
 def practice_logs() -> list[Log]:

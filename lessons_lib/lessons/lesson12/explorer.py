@@ -6,7 +6,6 @@ own study. It offers the arms and steps that are on record, so it grows with the
 
 from __future__ import annotations
 
-import json
 import math
 from functools import cache
 from typing import NamedTuple
@@ -15,7 +14,7 @@ import numpy as np
 
 from lessons_lib import benchmark
 from lessons_lib.explorers.core import Axis, Band, Curve, Explorer, Level, Panel, Readout, Slider, Target, round_up
-from lessons_lib.recorded.store import RECORDED
+from lessons_lib.recorded import store
 
 ARMS = {"dpo": "DPO, β = 0.1", "dpo_0.5": "DPO, β = 0.5", "dpo_nll": "DPO + NLL, β = 0.1", "ipo": "IPO, τ = 0.1"}
 STUDY, STUDY_ARM, STUDY_RATE = "past_the_peak", "dpo_0.5", 3.2e-4
@@ -56,10 +55,8 @@ def step_name(rate: float) -> str:
 
 
 def _of_study(name: str, arm: str) -> list[Run]:
-    stored = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
-    rows = [dict(zip(stored["columns"], values, strict=True)) for values in stored["data"]]
     seeds: dict[int, list[dict]] = {}
-    for row in rows:
+    for row in store.read_study(name).rows:
         if row["arm"] == arm:
             seeds.setdefault(row["seed"], []).append(row)
     return [_run({k: [row[k] for row in own] for k in own[0]}, "step", BATCH) for own in seeds.values()]

@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE.parents[2]))
 
 from lessons_lib.lab import annotators, checkpoints  # noqa: E402
 from lessons_lib.lab.evaluation import Evaluator  # noqa: E402
-from lessons_lib.lab.studies import provenance  # noqa: E402
+from lessons_lib.recorded.store import provenance  # noqa: E402
 from lessons_lib.training.loop import TrainConfig, train  # noqa: E402
 
 PAIRS, THUMBS = annotators.label_pairs, annotators.label_thumbs

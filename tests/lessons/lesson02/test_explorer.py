@@ -9,11 +9,12 @@ import pytest
 
 from lessons_lib.explorers import page
 from lessons_lib.lab import annotators, checkpoints
-from lessons_lib.lessons.lesson02.explorer import AGREEMENT, RECORDED, honest_ceiling, measured, noise_by_passes
+from lessons_lib.lessons.lesson02.explorer import AGREEMENT, honest_ceiling, measured, noise_by_passes
+from lessons_lib.recorded import store
 
 
 def test_the_curves_are_the_recorded_means():
-    stored = json.loads((RECORDED / "noise_reused.json").read_text())
+    stored = json.loads((store.RECORDED / "noise_reused.json").read_text())
     rows = [dict(zip(stored["columns"], values, strict=True)) for values in stored["data"]]
     last = max(row["step"] for row in rows)
     own = [row["gold"] for row in rows if (row["arm"], row["step"]) == ("ipo_20", last)]

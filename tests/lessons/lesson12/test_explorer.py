@@ -9,8 +9,8 @@ import pytest
 
 from lessons_lib import benchmark
 from lessons_lib.explorers import page
-from lessons_lib.lessons.lesson12 import explorer as lesson12
 from lessons_lib.lessons.lesson12.explorer import ARMS, best, measured, places, runs, sentence, step_name, too_many
+from lessons_lib.recorded import store
 
 DPO = ARMS["dpo"]
 
@@ -33,7 +33,7 @@ def test_the_curves_are_the_recorded_means(column):
 
 
 def test_the_lessons_own_study_is_read_too():
-    stored = json.loads((lesson12.RECORDED / "past_the_peak.json").read_text())
+    stored = json.loads((store.RECORDED / "past_the_peak.json").read_text())
     rows = [dict(zip(stored["columns"], values, strict=True)) for values in stored["data"]]
     own = [row["gold"] for row in rows if (row["arm"], row["step"]) == ("dpo_0.5", 10)]
     assert len(own) >= 2
