@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev learn test test-fast lint minutes grade-demo bench clean
+.PHONY: help setup setup-dev learn test test-fast notebooks mutants lint minutes grade-demo bench clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,12 +36,20 @@ setup-dev: $(VENV)/.dev
 learn: setup  ## open the lessons in JupyterLab
 	@$(BIN)/python -m lessons_lib learn
 
-test: setup-dev  ## run the whole suite, notebooks included
-	$(BIN)/python -m pytest tests -n 2 --dist loadfile
+# The site is built once, beside the tests, and its own tests come last. The build executes every lesson.
+TEST := $(BIN)/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder
+
+test: setup-dev  ## run the whole suite: the site is built in it, which runs every lesson
+	$(TEST)
+
+test-fast: setup-dev  ## the quick part of the suite, about 4 minutes
+	$(TEST) -m "not slow and not browser"
+
+notebooks: setup-dev  ## run every notebook by itself, as `make test` does by building the site
 	$(BIN)/python -m pytest notebooks --nbval-lax --nbval-current-env -n 2 --dist loadfile -p tests.notebook_times
 
-test-fast: setup-dev  ## the quick part of the suite, about 8 minutes
-	$(BIN)/python -m pytest tests -n 2 --dist loadfile -m "not slow and not browser"
+mutants:  ## lines that were broken on purpose, and the tests that noticed
+	@$(BIN)/python tests/mutants.py table
 
 lint: setup-dev  ## check style and imports
 	$(BIN)/ruff check .

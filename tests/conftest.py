@@ -1,4 +1,4 @@
-"""What all tests share: where the project lies, where Chromium is, and the rule that a skip is no pass."""
+"""What all tests share: where the project lies, where Chromium is, the order of a run, and that a skip is no pass."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.site import built_site
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,8 +39,28 @@ def chromium() -> str:
     return path
 
 
+def pytest_configure(config):
+    config.pluginmanager.register(built_site, "built_site")
+    config.pluginmanager.register(built_site.Plugin(config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Under `--dist loadfile` a file's tests stay together, but for those that read all pages of the site."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if "::test_every_page_" in nodeid else super()._split_scope(nodeid)
+
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
-    """Leave `real_data` tests out where the original files are not at hand, and say so."""
+    """Tests of the built site come last: it is built meanwhile. Without their original files `real_data` is skipped."""
+    items.sort(key=built_site.needs_site)
     if os.environ.get("LESSONS_DATA_DIR"):
         return
     reason = "set LESSONS_DATA_DIR to the folder with the original files (see lessons_lib/data/real.py)"

@@ -17,11 +17,13 @@ from __future__ import annotations
 import argparse
 import ast
 import fcntl
+import importlib
 import json
 import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,7 +36,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "tests" / "mutants.jsonl"
-LIMIT = 900  # seconds for one call of pytest; a change can loop for ever
+PRELOADED = ("torch", "transformers", "accelerate", "pandas", "pyarrow.parquet", "hypothesis", "nbformat")
+STAGES = ["module", "room", "slow"]
+LIMIT = 3600  # seconds for one call of pytest; a change can loop for ever
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,8 @@ class Mutant:
     """A drawn site and what became of it.
 
     Attributes:
-        first, again: {"outcome", "by", "commit"} of the first run and of one after tests were added. The outcome is
-            "module", "room" or "slow" where such a test failed, "survived" where none did.
+        first, again: {"outcome", "by", "passed", "commit"} of the first run and of one after tests were added. The
+            outcome is the stage, "module", "room" or "slow", whose test failed, "survived" where none did.
         equivalent: why no test can tell the change from the original, where that is so.
     """
 
@@ -70,6 +74,12 @@ class Mutant:
     @property
     def room(self) -> str:
         return room_of(self.path)
+
+    def waits_for(self, wanted: list[str], again: bool) -> bool:
+        """Whether a run of the wanted stages has something to tell of it."""
+        if again or self.end != "survived":
+            return self.end == ("survived" if again else "not run")
+        return not set(wanted) <= set(self.first["passed"])
 
     @property
     def end(self) -> str:
@@ -294,16 +304,40 @@ def pytest_fails(copy: Path, tests: list[str], marks: str) -> str:
     chosen = [test for test in tests if "test_doctests" not in test or has_example]
     if not chosen:
         return ""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-m", marks, *chosen]
-    places = {"PYTHONPATH": str(copy), "HYPOTHESIS_STORAGE_DIRECTORY": str(copy / ".hypothesis")}
-    try:
-        done = subprocess.run(command, cwd=copy, env=os.environ | places, capture_output=True, text=True, timeout=LIMIT)
-    except subprocess.TimeoutExpired:
-        return f"out of time ({LIMIT} s)"
-    if done.returncode in (0, 5):  # 5: the marks leave nothing
+    code, told = _in_a_fork(copy, ["-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-m", marks, *chosen])
+    if code in (0, 5):  # 5: the marks leave nothing
         return ""
-    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.M)
-    return found[1] if found else f"pytest ended with code {done.returncode}"
+    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", told, re.M)
+    return found[1] if found else "out of time" if code is None else f"pytest ended with code {code}"
+
+
+def _in_a_fork(copy: Path, arguments: list[str]) -> tuple[int | None, str]:
+    """Run pytest in the copy; its exit code, None where time ran out, and what it printed.
+
+    In a fork of this process, which has the heavy packages loaded: nine tenths of a short run are their import.
+    """
+    import pytest
+
+    for package in PRELOADED:
+        importlib.import_module(package)
+    with tempfile.TemporaryFile("w+") as told:
+        child = os.fork()
+        if not child:
+            os.setsid()
+            os.chdir(copy)
+            os.dup2(told.fileno(), 1)
+            os.dup2(told.fileno(), 2)
+            sys.path[:] = [str(copy), *(p for p in sys.path if p not in ("", str(ROOT), str(ROOT / "tests")))]
+            os.environ |= {"PYTHONPATH": str(copy), "HYPOTHESIS_STORAGE_DIRECTORY": str(copy / ".hypothesis")}
+            os._exit(pytest.main(arguments))
+        deadline = time.monotonic() + LIMIT
+        while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
+            time.sleep(0.2)
+        if not ended[0]:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        told.seek(0)
+        return os.waitstatus_to_exitcode(ended[1]) if ended[0] else None, told.read()
 
 
 def _examples(copy: Path, tests: list[str]) -> list[Path]:
@@ -324,20 +358,21 @@ def put_in(copy: Path, mutant: Mutant) -> str:
     return source
 
 
-def judge(copy: Path, mutant: Mutant, slow: bool) -> dict:
-    """Run the stages one after the other until a test fails because of the change."""
-    start = time.time()
+def judge(copy: Path, mutant: Mutant, wanted: list[str], before: dict) -> dict:
+    """Run the stages that were not run `before`, one after the other, until a test fails because of the change."""
+    passed = list(before.get("passed", []))
     for stage, (tests, marks) in stages(mutant.path, copy).items():
-        if stage == "slow" and not slow:
+        if stage in passed or stage not in wanted:
             continue
         source = put_in(copy, mutant)
         failed = pytest_fails(copy, tests, marks)
         (copy / mutant.path).write_text(source, encoding="utf-8")
         if failed and "::" in failed and pytest_fails(copy, [failed], ""):
-            return {"outcome": "not judged", "by": f"{failed} fails without the change too"}
+            return {"outcome": "not judged", "by": f"{failed} fails without the change too", "passed": passed}
         if failed:
-            return {"outcome": stage, "by": failed, "seconds": round(time.time() - start)}
-    return {"outcome": "survived", "by": "", "seconds": round(time.time() - start)}
+            return {"outcome": stage, "by": failed, "passed": passed}
+        passed.append(stage)
+    return {"outcome": "survived", "by": "", "passed": passed}
 
 
 def copy_tree(into: Path) -> Path:
@@ -352,16 +387,16 @@ def copy_tree(into: Path) -> Path:
     return into
 
 
-def run(table: list[Mutant], rooms: list[str], again: bool, slow: bool) -> None:
-    """Judge what has not been judged, a line of the table each time."""
+def run(table: list[Mutant], rooms: list[str], wanted: list[str], again: bool) -> None:
+    """Judge what has not been judged by the wanted stages, a row of the table each time."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     which = "again" if again else "first"
-    open_ones = [m for m in table if m.room in rooms] if rooms else table
-    todo = [m for m in open_ones if m.end == ("survived" if again else "not run")]
+    todo = [m for m in table if (not rooms or m.room in rooms) and m.waits_for(wanted, again)]
     with tempfile.TemporaryDirectory() as folder:
         copy = copy_tree(Path(folder))
         for done, mutant in enumerate(todo, 1):
-            setattr(mutant, which, judge(copy, mutant, slow) | {"commit": commit.strip()})
+            before = {} if again else mutant.first
+            setattr(mutant, which, judge(copy, mutant, wanted, before) | {"commit": commit.strip()})
             record(mutant)
             print(f"[{done}/{len(todo)}] {mutant.path}:{mutant.line} {mutant.kind}: {mutant.end}", flush=True)
 
@@ -423,13 +458,13 @@ def main() -> None:
     running = commands.add_parser("run", help="run those that have not been run")
     running.add_argument("--rooms", nargs="+", default=[], help="these rooms alone, such as advice or top")
     running.add_argument("--again", action="store_true", help="the survivors of the first run, with today's tests")
-    running.add_argument("--no-slow", action="store_true", help="leave slow tests out")
+    running.add_argument("--stages", nargs="+", default=STAGES, choices=STAGES, help="these alone (default: all three)")
     commands.add_parser("table", help="print what became of them")
     arguments = parser.parse_args()
     if arguments.command == "draw":
         write(draw(arguments.count, arguments.seed))
     elif arguments.command == "run":
-        run(read(), arguments.rooms, arguments.again, not arguments.no_slow)
+        run(read(), arguments.rooms, arguments.stages, arguments.again)
     else:
         print(report(read()))
 

@@ -1,15 +1,81 @@
-"""The built site as a fixture: `make site` runs once for all worker processes, and its folder is served."""
+"""The built site as a fixture of all tests. One build a run, and it starts as soon as a run knows that a test needs it.
+
+It works beside the other tests, which come first (see tests/conftest.py), so that nobody waits for it for long. Of
+several worker processes none builds: the process that started them does.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import http.server
+import os
+import shutil
+import signal
 import subprocess
+import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = "LESSONS_SITE_BUILD"  # the environment tells worker processes where the build leaves its log and its end
+PATIENCE = 3600  # seconds; a build takes 7 minutes of a processor, and on a busy machine a multiple
+BUILD = 'make site >"$0/log" 2>&1; echo $? >"$0/code"; mv "$0/code" "$0/done"'
+
+
+def needs_site(item: pytest.Item) -> bool:
+    return "site" in getattr(item, "fixturenames", ())
+
+
+class Plugin:
+    """Starts the one build of a run, in the process that collects or that started those which do."""
+
+    def __init__(self, config):
+        self.process, self.starts_it = None, not hasattr(config, "workerinput")
+        if self.starts_it:
+            os.environ[FOLDER] = tempfile.mkdtemp(prefix="lessons-site-")
+        self.folder = Path(os.environ[FOLDER])
+
+    def pytest_collection_finish(self, session):
+        if not session.config.option.collectonly and any(map(needs_site, session.items)):
+            (self.folder / "wanted").touch()
+        self._start()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self):
+        self._start()
+
+    def _start(self) -> None:
+        if self.starts_it and self.process is None and (self.folder / "wanted").exists():
+            self.process = subprocess.Popen(["sh", "-c", BUILD, self.folder], cwd=ROOT, start_new_session=True)
+
+    def pytest_unconfigure(self):
+        if self.process and self.process.poll() is None:  # the run was stopped, and nobody waits for it
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait()
+        if self.starts_it:
+            shutil.rmtree(self.folder)
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """The folder of the site, built from what lies in the working tree, every lesson executed."""
+    folder, deadline = Path(os.environ[FOLDER]), time.monotonic() + PATIENCE
+    while not (folder / "done").exists():
+        assert time.monotonic() < deadline, "make site has not come to an end"
+        time.sleep(0.5)
+    assert (folder / "done").read_text().strip() == "0", f"make site failed:\n{(folder / 'log').read_text()[-6000:]}"
+    return ROOT / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def site_address(site) -> str:
+    """The site's address on this machine, with a slash at its end."""
+    server = serve(site)
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -22,35 +88,3 @@ def serve(folder: Path) -> http.server.ThreadingHTTPServer:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
-
-
-def _once(run: Path, build) -> None:
-    """Call `build` in the first process that comes; the others wait for it."""
-    with open(run / "site.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = run / "site.done"
-        if not done.exists():
-            build()
-            done.touch()
-
-
-@pytest.fixture(scope="session")
-def site(root, tmp_path_factory) -> Path:
-    """The folder of the site, built from what lies in the working tree."""
-    base = tmp_path_factory.getbasetemp()
-    run = base.parent if base.name.startswith("popen-") else base  # xdist gives each worker a folder in the run's
-
-    def build():
-        result = subprocess.run(["make", "site"], cwd=root, capture_output=True, text=True)
-        assert result.returncode == 0, f"make site failed:\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}"
-
-    _once(run, build)
-    return root / "_build" / "html"
-
-
-@pytest.fixture(scope="session")
-def site_address(site) -> str:
-    """The site's address on this machine, with a slash at its end."""
-    server = serve(site)
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()

@@ -14,7 +14,6 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-pytest_plugins = ["tests.site.built_site"]
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
@@ -46,6 +45,17 @@ def test_every_page_says_what_it_is(documents):
         assert description and 10 < len(description["content"]) <= 170, f"{path}: {description}"
         assert len(page.find_all("h1")) == 1, path
         assert len(page.find_all("main")) == 1, path
+
+
+@pytest.mark.slow
+def test_every_lesson_was_run_to_its_last_cell(site):
+    """This build is the one time that a run of the tests executes the lessons, whose asserts hold their claims."""
+    how = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["execute"]
+    assert (how["execute_notebooks"], how["raise_on_error"]) == ("force", True)
+    for source in sorted(ROOT.glob(LESSONS)):
+        ran = json.loads((site.parent / "jupyter_execute" / source.relative_to(ROOT)).read_text(encoding="utf-8"))
+        code = [cell for cell in ran["cells"] if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
+        assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1)), source.name
 
 
 def _targets(page: BeautifulSoup):
