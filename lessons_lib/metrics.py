@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -85,12 +85,18 @@ def paired_power(effect: float, sd: float, n: int, *, confidence: float = 0.95) 
     if n < 2 or sd <= 0:
         raise ValueError(f"expected n of at least 2 and sd above 0, got n={n} and sd={sd:g}")
     degrees, centre = n - 1, effect * math.sqrt(n) / sd
-    ratio = np.linspace(0, 1 + 8 / math.sqrt(2 * degrees), 201)[1:]  # sample sd over true sd
-    log_density = degrees * np.log(ratio) - np.log(ratio) - degrees * ratio**2 / 2  # up to a constant
-    weights = np.exp(log_density - log_density.max())
+    ratio, weights = _spread_of_sd(degrees)
     limit = t_quantile(degrees, confidence=confidence) * ratio
     tails = _normal_cdf(centre - limit) + _normal_cdf(-centre - limit)
     return float((weights * tails).sum() / weights.sum())
+
+
+@cache
+def _spread_of_sd(degrees: int) -> tuple[np.ndarray, np.ndarray]:
+    """A grid of sample sd over true sd, and how likely each is, up to a constant."""
+    ratio = np.linspace(0, 1 + 8 / math.sqrt(2 * degrees), 201)[1:]
+    log_density = degrees * np.log(ratio) - np.log(ratio) - degrees * ratio**2 / 2
+    return ratio, np.exp(log_density - log_density.max())
 
 
 def seeds_needed(effect: float, sd: float, *, power: float = 0.8, confidence: float = 0.95, most: int = 1000) -> int:
@@ -216,7 +222,7 @@ def _t_mass(theta: float, degrees: int) -> float:
 
 def _normal_cdf(x: np.ndarray) -> np.ndarray:
     """Φ at each value, through the standard library's erfc."""
-    return np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in x])
+    return np.array([0.5 * math.erfc(value) for value in (x / -math.sqrt(2)).tolist()])
 
 
 def _finite(values: ArrayLike) -> np.ndarray:

@@ -1,9 +1,8 @@
 """Every picture of the course: one house style, readable in grey, on a light and on a dark page.
 
-The only module that imports matplotlib. Figures are drawn by `Figure` and `FigureCanvasAgg`, never by
-pyplot, which keeps a global list of figures and swaps canvases under blitting. One unit of a figure is
-one CSS pixel. A `Picture` shows as inline SVG whose text takes the page's colour, with alt text; a PNG
-of mid-tone ink on a clear background is its fallback.
+The only module that imports matplotlib. Figures are drawn by `Figure` and `FigureCanvasAgg`, never by pyplot, which
+keeps a global list of figures. One unit of a figure is one CSS pixel. A `Picture` shows as inline SVG whose text takes
+the page's colour, with alt text; a PNG of mid-tone ink on a clear background is its fallback.
 """
 
 from __future__ import annotations
@@ -12,13 +11,10 @@ import base64
 import html
 import io
 import re
-import struct
 import textwrap
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import pairwise
 
 import matplotlib
 import numpy as np
@@ -26,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import ScaledTranslation
 
 from lessons_lib.metrics import mean_interval
 
@@ -122,15 +118,15 @@ def set_margins(figure: Figure, *, left=54.0, right=10.0, top=8.0, bottom=46.0, 
     )
 
 
-def strips(figure: Figure, left: float) -> list[Bbox]:
-    """The pixels of each of the axes side by side, from `left` CSS pixels before it to where the next one's begin."""
-    edges = [ax.bbox.x0 - left / 72 * figure.dpi for ax in figure.axes] + [figure.bbox.x1]
-    return [Bbox([[start, 0], [end, figure.bbox.y1]]) for start, end in pairwise(edges)]
+def wrapped(text: str, width: float, *, least: int = 16) -> str:
+    """`text` broken between words into lines that fit into `width` CSS pixels, with room for `least` letters."""
+    return textwrap.fill(text, max(least, int(width / 6.9)), break_long_words=False)
 
 
-def wrapped(text: str, width: float) -> str:
-    """`text` broken into lines that fit into `width` CSS pixels at title size."""
-    return textwrap.fill(text, max(16, int(width / 6.9)))
+def label_above(axes: Axes, text: str, *, left: float) -> None:
+    """Write a y axis's label above its numbers, from `left` CSS pixels before the axis on."""
+    corner = axes.transAxes + ScaledTranslation(-left / 72, 7 / 72, axes.figure.dpi_scale_trans)
+    axes.text(0, 1, text, transform=corner, va="bottom", color=INK)
 
 
 _TIDY = (
@@ -175,25 +171,6 @@ def png(figure: Figure, scale: float = 2.0) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=72 * scale, transparent=True)
     return buffer.getvalue()
-
-
-def encode_png(canvas: FigureCanvasAgg) -> bytes:
-    """What stands on the canvas now, as PNG: for pictures redrawn at each key press.
-
-    Without the filters that general encoders try on each row this takes 40 % of their time, and a figure with
-    large flat areas comes out no larger.
-    """
-    pixels = np.asarray(canvas.buffer_rgba())
-    height, width, _ = pixels.shape
-    rows = np.zeros((height, 4 * width + 1), np.uint8)  # a leading 0 a row: no filter
-    rows[:, 1:] = pixels.reshape(height, -1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)  # 8 bits a channel, RGBA
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(*part) for part in parts)
-
-
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 class Picture:

@@ -108,7 +108,7 @@ def run_notebook(page, address: str, cells: int) -> None:
         page.keyboard.press("Shift+Enter")
 
 
-# Time from the key press to the first frame after the change. `arm` says how the change shows itself.
+# Time from the key press to the first frame after the change.
 MEASURE = """
 () => {
   window.times = [];
@@ -119,9 +119,7 @@ MEASURE = """
   });
   let start = null;
   addEventListener("keydown", (event) => { start = event.timeStamp; }, true);
-  const image = document.querySelector("img.widget-image");
-  if (image) image.addEventListener("load", () => start !== null && painted(start));
-  else addEventListener("input", () => painted(start));
+  addEventListener("input", () => painted(start));
 }
 """
 

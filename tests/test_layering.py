@@ -33,6 +33,7 @@ LAYERS = {
 NETWORK = ["data.real", "data.readers", "models.loading"]
 ONLY_IN = {
     "ipywidgets": ["explorers.*", "quiz"],
+    "anywidget": ["explorers.widget"],
     "matplotlib": ["plots"],
     "transformers": ["models.*"],
     **dict.fromkeys(["requests", "httpx", "aiohttp", "urllib.request", "http.client", "socket", "ftplib"], NETWORK),
@@ -193,8 +194,8 @@ def test_these_do_without_torch(module):
 def test_explorers_do_without_torch():
     """Making one and showing its TRL config included."""
     rooms = "\n".join(f"import lessons_lib.{name}" for name in MODULES if re.fullmatch(r"lessons\..*explorer", name))
-    first = "from lessons_lib.lessons.lesson01.explorer import five_losses\n"
-    loaded = loaded_by(f"{rooms}\n{first}from lessons_lib.explorers import show\nshow.mimebundle(five_losses())")
+    first = "from lessons_lib.lessons.lesson01.explorer import five_losses\nfive_losses()._repr_mimebundle_()"
+    loaded = loaded_by(f"{rooms}\n{first}")
     assert "ipywidgets" in loaded and not loaded & {"torch", "transformers"}, loaded
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 
 import numpy as np
@@ -99,15 +98,6 @@ def test_numbers_in_text_keep_their_digits():
     figure, (ax,) = plots.new_figure(200, 150)
     ax.text(0.123456, 0.5, "0.123456")
     assert ">0.123456<" in plots.svg(figure)
-
-
-def test_the_fast_png_holds_the_canvas():
-    from PIL import Image
-
-    figure, _ = plots.new_figure(120, 90)
-    figure.canvas.draw()
-    decoded = np.asarray(Image.open(io.BytesIO(plots.encode_png(figure.canvas))))
-    assert np.array_equal(decoded, np.asarray(figure.canvas.buffer_rgba()))
 
 
 def test_saved_by_the_files_ending(tmp_path):

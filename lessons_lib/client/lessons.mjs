@@ -1,11 +1,12 @@
-// Brings explorers and quick checks to life on a published page, and quick checks in JupyterLab.
+// Brings explorers and quick checks to life, on a published page and in JupyterLab.
 //
-// Each is markup made in Python with its data in a JSON <script> inside. `render({model, el})` is the
-// widget contract of anywidget: `model.get(name)` answers from that JSON, `el` is the element. Nothing
-// here computes a formula: an explorer's values come packed from Python (lessons_lib/explorers/pack.py).
+// Each is markup made in Python. On a page its data stands in a JSON <script> inside; in JupyterLab an explorer's
+// comes through anywidget, whose contract the default export keeps. Nothing here computes a formula: an explorer's
+// values come packed from Python (lessons_lib/explorers/pack.py).
 
 const SVG = "http://www.w3.org/2000/svg";
-const NUMBER_WIDTH = 24; // CSS pixels; bars narrower than that carry no numbers, as in lessons_lib/explorers/figure.py
+const LETTER = 7; // CSS pixels of a digit, on the safe side
+const LINE = 15; // of a line of a label
 
 function make(parent, name, attributes = {}, text = "") {
   const node = parent.appendChild(document.createElementNS(SVG, name));
@@ -15,12 +16,6 @@ function make(parent, name, attributes = {}, text = "") {
 }
 
 // ---------------------------------------------------------------- packed values
-
-async function unpack(base64) {
-  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).arrayBuffer();
-}
 
 export function unpackRows(buffer, block) {
   const bytes = buffer.slice(block.at, block.at + block.size);
@@ -41,38 +36,64 @@ export function unpackRows(buffer, block) {
   });
 }
 
-// ---------------------------------------------------------------- scales and numbers
+// ---------------------------------------------------------------- numbers and axes
+// The rules of lessons_lib/explorers/scales.py; a test holds the two to the same strings.
 
-const NICE = [1, 1.5, 2, 3, 4, 5, 7, 10];
+const NICE = [1, 1.5, 2, 3, 4, 5, 7, 10], STEPS = [1, 2, 2.5, 5, 10], THOUSANDS = 10000;
+
+const signed = (value, places) => {
+  const [whole, rest] = Math.abs(value).toFixed(places).split(".");
+  const text = whole.replace(/\B(?=(\d{3})+$)/g, ",") + (rest ? `.${rest}` : "");
+  return value < 0 && /[1-9]/.test(text) ? `−${text}` : text;
+};
+const isWhole = (value, step) => Math.abs(value - Math.round(value)) < 1e-6 * step;
+const plainly = (value) => signed(value, [0, 1, 2, 3, 4, 5].find((p) => isWhole(value * 10 ** p, 1)) ?? 6);
+const powerBelow = (value) => Number(`1e${Math.floor(Math.log10(value) + 1e-12)}`);
 
 export function short(value) {
   if (!Number.isFinite(value)) return "–";
-  if (value === 0) return "0";
-  const digits = Math.floor(Math.log10(Math.abs(+value.toPrecision(3))));
-  if (digits < -3 || digits > 5) return value.toExponential(1).replace("e", " e");
-  const places = Math.max(0, 2 - digits);
-  return value.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places }).replace("-", "−");
+  if (value === Math.round(value) && Math.abs(value) < 1e6) return signed(value, 0);
+  const exponent = Number(Math.abs(value).toExponential(2).split("e")[1]);
+  if (exponent >= -3 && exponent <= 5) return signed(value, Math.max(0, 2 - exponent));
+  const [mantissa, power] = Math.abs(value).toExponential(1).split("e");
+  return `${value < 0 ? "−" : ""}${mantissa.replace(".0", "")}e${Number(power)}`;
 }
 
-export function ticks(axis, low, high, count) {
-  if (axis.log) {
-    const powers = [];
-    for (let p = Math.ceil(Math.log10(low) - 1e-9); p <= Math.log10(high) + 1e-9; p++) powers.push(10 ** p);
-    return powers;
+export function roundUp(value) {
+  if (value <= 0) return 1;
+  const power = powerBelow(value);
+  return power * NICE.find((nice) => value <= nice * power * (1 + 1e-9));
+}
+
+export function ticks(low, high, count, log = false) {
+  if (log) return logTicks(low, high);
+  const rough = (high - low) / count, power = powerBelow(rough);
+  const step = power * STEPS.find((nice) => nice * power >= rough * 0.999);
+  const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
+  return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
+}
+
+function logTicks(low, high) {
+  const inside = [], powers = [];
+  for (let p = Math.floor(Math.log10(low)); p <= Math.ceil(Math.log10(high)); p++) {
+    for (const step of [1, 2, 5]) {
+      const value = Number(`${step}e${p}`);
+      if (value < low * 0.999 || value > high * 1.001) continue;
+      inside.push(value);
+      if (step === 1) powers.push(value);
+    }
   }
-  const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 2.5, 5, 10].find((nice) => nice * power >= rough * 0.999);
-  const values = [];
-  for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + step * 1e-9; v += step) values.push(v);
-  return values;
+  return powers.length > 2 ? powers : inside;
 }
 
-export function tickText(value, all) {
-  const step = Math.abs(all[1] - all[0]) || 1;
-  const places = Math.max(0, ...[step, all[0]].map((v) => (String(+v.toPrecision(6)).split(".")[1] || "").length));
-  if (Math.abs(value) < step * 1e-6) return "0";
-  return value.toLocaleString("en", { minimumFractionDigits: Math.min(places, 6), maximumFractionDigits: 6 }).replace("-", "−");
+export function tickTexts(values) {
+  if (Math.max(...values.map(Math.abs)) >= THOUSANDS) return values.map((v) => (v ? `${plainly(v / 1000)}k` : "0"));
+  const step = values.length > 1 ? Math.abs(values[1] - values[0]) : Math.abs(values[0]) || 1;
+  const places = [0, 1, 2, 3, 4, 5].find((p) => [step, values[0]].every((v) => isWhole(v * 10 ** p, step * 10 ** p))) ?? 6;
+  return values.map((v) => (Math.abs(v) < step * 1e-6 ? "0" : signed(v, places)));
 }
+
+export const logTickTexts = (values) => values.map((v) => (v >= 1e-3 && v < 1e6 ? plainly(v) : short(v)));
 
 export function scale(axis, low, high, from, to) {
   const f = axis.log ? Math.log10 : (v) => v;
@@ -82,7 +103,7 @@ export function scale(axis, low, high, from, to) {
 
 // A label broken between words into lines that fit; SVG does not wrap text.
 function lines(label, width) {
-  return label.split(" ").reduce((done, word) => {
+  return label.split(" ").filter(Boolean).reduce((done, word) => {
     const longer = done.length ? `${done.at(-1)} ${word}` : word;
     return done.length && longer.length * 6.6 <= width ? [...done.slice(0, -1), longer] : [...done, word];
   }, []);
@@ -90,7 +111,7 @@ function lines(label, width) {
 
 // ---------------------------------------------------------------- one panel
 
-const MARGIN = { left: 54, right: 12, top: 8, bottom: 46 };
+const MARGIN = { left: 54, right: 14, top: 8, bottom: 16 };
 
 class PanelView {
   constructor(spec, figure, valueAt, id) {
@@ -99,75 +120,85 @@ class PanelView {
     this.values = [...figure.querySelectorAll(".lx-value")];
     this.curves = !spec.x.bars && spec.marks.some((mark) => mark.kind === "Curve");
     this.cursor = spec.x.start;
-    if (this.curves) this.addScrubber();
     this.resize = new ResizeObserver(() => this.frame());
     this.resize.observe(this.plot);
   }
 
-  // A native range input under the x axis reads the curves' values at a moving x; the pointer moves it too.
-  addScrubber() {
-    const { x } = this.spec, input = document.createElement("input");
-    Object.assign(input, { type: "range", className: "lx-scrub", min: 0, max: x.at.length - 1, step: 1, value: x.start });
-    input.setAttribute("aria-label", `Read the curves at ${x.label}`);
-    input.addEventListener("input", () => this.onread(+input.value));
-    this.plot.after(input);
-    this.scrubber = input;
+  // The curves' values are read at a moving x: wherever the pointer is, or the explorer's scrubber.
+  startReading(onread) {
     this.at = document.createElement("li");
     this.figure.querySelector(".lx-legend").prepend(this.at);
     this.plot.addEventListener("pointermove", (event) => {
-      const left = this.plot.getBoundingClientRect().left;
-      const inside = event.clientX - left, places = x.at.map(this.x);
+      if (!this.x) return;
+      const inside = event.clientX - this.plot.getBoundingClientRect().left, places = this.spec.x.at.map(this.x);
       let nearest = 0;
       places.forEach((place, i) => { if (Math.abs(place - inside) < Math.abs(places[nearest] - inside)) nearest = i; });
-      this.onread(nearest);
+      onread(nearest);
     });
+  }
+
+  // A native range input under the x axis: what the pointer does, for keys and thumbs.
+  addScrubber(onread) {
+    const { x } = this.spec, input = document.createElement("input");
+    Object.assign(input, { type: "range", className: "lx-scrub", min: 0, max: x.at.length - 1, step: 1, value: x.start });
+    input.setAttribute("aria-label", `Read the curves at ${x.label}`);
+    input.setAttribute("data-lm-suppress-shortcuts", "true");
+    input.addEventListener("input", () => onread(+input.value));
+    this.plot.after(input);
+    this.scrubber = input;
   }
 
   read(cursor) {
     this.cursor = cursor;
-    this.scrubber.value = cursor;
-    this.draw();
+    if (this.scrubber) this.scrubber.value = cursor;
+    if (this.y) this.draw();
   }
 
   // Everything that stays while sliders move: axes, grid, and one empty element for each mark.
   frame() {
     const width = this.plot.clientWidth;
     if (!width) return;
-    const label = lines(this.spec.x.label, width - MARGIN.left), below = MARGIN.bottom + 15 * (label.length - 1);
-    const height = Math.max(220, Math.min(320, Math.round(width * 0.69))) + below - MARGIN.bottom;
+    const { x, y } = this.spec, right = width - MARGIN.right;
+    const names = x.bars ? x.at.map((name) => lines(name, (right - MARGIN.left) / x.at.length)) : [[""]];
+    const label = lines(x.label, width - MARGIN.left), above = lines(y.label, width - 10);
+    const named = Math.max(...names.map((name) => name.length)), below = MARGIN.bottom + LINE * (named + label.length);
+    const top = MARGIN.top + LINE * above.length;
+    const height = Math.max(160, Math.min(270, Math.round(width * 0.56))) + below + top - MARGIN.top, bottom = height - below;
     this.rows = this.spec.marks.map((mark) => mark.blocks.map(this.valueAt));
     [this.low, this.high] = this.range();
     const svg = document.createElementNS(SVG, "svg");
-    const { x, y } = this.spec, right = width - MARGIN.right, bottom = height - below;
     for (const [key, value] of [["width", width], ["height", height], ["aria-hidden", "true"]]) svg.setAttribute(key, value);
     this.x = scale(x, x.low, x.high, MARGIN.left, right);
-    this.y = scale(y, this.low, this.high, bottom, MARGIN.top);
+    this.y = scale(y, this.low, this.high, bottom, top);
+    const middle = { "text-anchor": "middle" };
     if (x.bars) {
-      x.at.forEach((name, i) => make(svg, "text", { x: this.x(i), y: bottom + 17, "text-anchor": "middle" }, name));
+      names.forEach((name, i) => name.forEach((line, k) =>
+        make(svg, "text", { x: this.x(i), y: bottom + 17 + LINE * k, ...middle }, line)));
     } else {
-      const all = ticks(x, x.low, x.high, width < 420 ? 5 : 8);
-      for (const v of all) {
-        make(svg, "path", { d: `M${this.x(v)} ${MARGIN.top}V${bottom}`, class: "lx-grid" });
-        make(svg, "text", { x: this.x(v), y: bottom + 17, "text-anchor": "middle" }, x.log ? short(v) : tickText(v, all));
-      }
+      const all = ticks(x.low, x.high, width < 420 ? 5 : 8, x.log), texts = (x.log ? logTickTexts : tickTexts)(all);
+      all.forEach((v, i) => {
+        const half = (texts[i].length * LETTER) / 2; // the last number keeps inside the picture
+        make(svg, "path", { d: `M${this.x(v)} ${top}V${bottom}`, class: "lx-grid" });
+        make(svg, "text", { x: Math.min(this.x(v), width - half), y: bottom + 17, ...middle }, texts[i]);
+      });
     }
-    const all = ticks(y, this.low, this.high, 5);
-    for (const v of all) {
+    const all = ticks(this.low, this.high, 5, y.log), texts = (y.log ? logTickTexts : tickTexts)(all);
+    all.forEach((v, i) => {
       make(svg, "path", { d: `M${MARGIN.left} ${this.y(v)}H${right}`, class: "lx-grid" });
-      make(svg, "text", { x: MARGIN.left - 7, y: this.y(v) + 4, "text-anchor": "end" }, y.log ? short(v) : tickText(v, all));
-    }
-    make(svg, "path", { d: `M${MARGIN.left} ${MARGIN.top}V${bottom}H${right}`, class: "lx-axis" });
+      make(svg, "text", { x: MARGIN.left - 7, y: this.y(v) + 4, "text-anchor": "end" }, texts[i]);
+    });
+    make(svg, "path", { d: `M${MARGIN.left} ${top}V${bottom}H${right}`, class: "lx-axis" });
     label.forEach((line, i) =>
-      make(svg, "text", { x: (MARGIN.left + right) / 2, y: bottom + 37 + 15 * i, "text-anchor": "middle" }, line));
-    make(svg, "text", { transform: `translate(13 ${(MARGIN.top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, y.label);
+      make(svg, "text", { x: (MARGIN.left + right) / 2, y: bottom + 22 + LINE * (named + i), ...middle }, line));
+    above.forEach((line, i) => make(svg, "text", { x: 6, y: 12 + LINE * i }, line));
     const clip = make(make(svg, "clipPath", { id: `${this.id}-clip` }), "rect",
-      { x: MARGIN.left, y: MARGIN.top - 2, width: right - MARGIN.left, height: bottom - MARGIN.top + 4 });
+      { x: MARGIN.left, y: top - 2, width: right - MARGIN.left, height: bottom - top + 4 });
     this.patterns(svg);
     const marks = make(svg, "g", { "clip-path": `url(#${this.id}-clip)` });
     this.shapes = this.spec.marks.map((mark) => this.shape(marks, mark));
     this.line = make(svg, "path", { class: "lx-cursor" });
-    this.labels = make(svg, "g", { "text-anchor": "middle" });
-    Object.assign(this, { width, right, bottom });
+    this.labels = make(svg, "g", middle);
+    Object.assign(this, { width, right, bottom, top });
     if (this.scrubber) {
       this.scrubber.style.marginLeft = `${this.x(x.at[0]) - 8}px`;
       this.scrubber.style.width = `${this.x(x.at.at(-1)) - this.x(x.at[0]) + 16}px`;
@@ -194,22 +225,24 @@ class PanelView {
     if (mark.kind === "Band" && this.spec.x.bars) return make(parent, "path", { class: "lx-whisker" });
     if (mark.kind === "Band") return make(parent, "path", { class: "lx-band", style: `fill:var(--lx-${mark.style})` });
     if (mark.kind === "Point") return make(parent, "circle", { r: 5.5, style: `fill:var(--lx-${mark.style})` });
-    const line = make(parent, "path", { class: mark.kind === "Curve" ? "lx-curve" : "lx-target", ...dash });
-    if (mark.dots || this.spec.x.bars) line.classList.add("lx-dots");
-    return line;
+    if (mark.kind !== "Curve") return make(parent, "path", { class: "lx-target", ...dash });
+    const curve = make(parent, "g");
+    curve.line = make(curve, "path", { class: "lx-curve", ...dash });
+    if (mark.dots || this.spec.x.bars) curve.dots = make(curve, "path", { class: "lx-curve lx-dots", style: paint });
+    return curve;
   }
 
   range() {
     const { low, high } = this.spec.y;
     if (low !== null && high !== null) return [low, high];
-    const tops = [0], stack = this.spec.x.at.map(() => 0);
+    const shown = [], stack = this.spec.x.at.map(() => 0);
     this.spec.marks.forEach((mark, i) => {
       const rows = this.rows[i];
       if (mark.kind === "Bars" && this.spec.stacked) rows[0].forEach((v, k) => (stack[k] += v));
-      else if (mark.kind !== "Target") tops.push(...rows.at(-1));
+      else if (mark.kind !== "Target") shown.push(...rows[0], ...rows.at(-1));
     });
-    const top = 1.06 * Math.max(...tops, ...stack), power = 10 ** Math.floor(Math.log10(top));
-    return [low ?? 0, high ?? (top > 0 ? power * NICE.find((nice) => top <= nice * power * (1 + 1e-9)) : 1)];
+    const known = [...shown, ...stack].filter(Number.isFinite), least = Math.min(0, ...known);
+    return [low ?? (least < 0 ? -roundUp(-1.06 * least) : 0), high ?? roundUp(1.06 * Math.max(0, ...known))];
   }
 
   update() {
@@ -219,14 +252,28 @@ class PanelView {
     else this.draw();
   }
 
-  path(values, back = false) {
-    const { at, bars } = this.spec.x;
-    let path = "", pen = back ? "L" : "M";
-    for (let k = 0; k < values.length; k++) {
-      const i = back ? values.length - 1 - k : k;
-      if (!Number.isFinite(values[i])) { pen = "M"; continue; }
-      path += `${pen}${this.x(bars ? i : at[i]).toFixed(1)} ${this.y(values[i]).toFixed(1)}`;
-      pen = "L";
+  // One stroke for each stretch of finite values, and a ring or an area for each where that is asked for.
+  path(values) {
+    const { at } = this.spec.x;
+    let path = "", pen = "M";
+    values.forEach((v, i) => {
+      if (Number.isFinite(v)) path += `${pen}${this.x(at[i]).toFixed(1)} ${this.y(v).toFixed(1)}`;
+      pen = Number.isFinite(v) ? "L" : "M";
+    });
+    return path;
+  }
+
+  area(low, high) {
+    const { at } = this.spec.x, known = (i) => Number.isFinite(low[i]) && Number.isFinite(high[i]);
+    const corner = (row, i) => `${this.x(at[i]).toFixed(1)} ${this.y(row[i]).toFixed(1)}`;
+    let path = "";
+    for (let start = 0; start < at.length; start++) {
+      let end = start;
+      while (end < at.length && known(end)) end++;
+      if (end === start) continue;
+      const run = Array.from({ length: end - start }, (_, k) => start + k);
+      path += `M${[...run.map((i) => corner(high, i)), ...run.reverse().map((i) => corner(low, i))].join("L")}Z`;
+      start = end;
     }
     return path;
   }
@@ -240,25 +287,26 @@ class PanelView {
       if (mark.kind !== "Bars") shape.style.display = known ? "" : "none";
       if (mark.kind === "Bars") this.drawBars(mark, bars, shape, rows[0], stack);
       else if (!known) shape.removeAttribute("d");
-      else if (mark.kind === "Curve" && shape.classList.contains("lx-dots")) shape.setAttribute("d", this.dots(mark, rows[0]));
-      else if (mark.kind === "Curve") shape.setAttribute("d", this.path(rows[0]));
+      else if (mark.kind === "Curve") this.drawCurve(shape, rows[0]);
       else if (mark.kind === "Band" && this.spec.x.bars) shape.setAttribute("d", this.whiskers(...rows));
-      else if (mark.kind === "Band") shape.setAttribute("d", `${this.path(rows[1])}${this.path(rows[0], true)}Z`);
-      else if (mark.kind === "Target") shape.setAttribute("d", `M${this.x(rows[0][0])} ${MARGIN.top}V${this.bottom}`);
+      else if (mark.kind === "Band") shape.setAttribute("d", this.area(...rows));
+      else if (mark.kind === "Target") shape.setAttribute("d", `M${this.x(rows[0][0])} ${this.top}V${this.bottom}`);
       else if (mark.kind === "Level") shape.setAttribute("d", `M${MARGIN.left} ${this.y(rows[0][0])}H${this.right}`);
       else for (const [k, name] of ["cx", "cy"].entries()) shape.setAttribute(name, (k ? this.y : this.x)(rows[k][0]));
       this.values[m].textContent = this.legend(mark, rows);
+      this.values[m].parentElement.hidden = !known && !["Curve", "Band", "Bars"].includes(mark.kind);
     });
     if (!this.curves) return;
     const at = this.spec.x.at[this.cursor];
     this.at.textContent = `at ${short(at)}:`;
-    this.line.setAttribute("d", `M${this.x(at)} ${MARGIN.top}V${this.bottom + 12}`);
+    this.line.setAttribute("d", `M${this.x(at)} ${this.top}V${this.bottom}`);
   }
 
-  dots(mark, values) {
-    const line = this.spec.x.bars ? "" : this.path(values);
-    return [...values].reduce((path, v, i) => Number.isFinite(v)
-      ? `${path}M${this.x(this.spec.x.bars ? i : this.spec.x.at[i]) - 3.5} ${this.y(v)}a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0` : path, line);
+  drawCurve({ line, dots }, values) {
+    const { bars, at } = this.spec.x;
+    if (!bars) line.setAttribute("d", this.path(values));
+    dots?.setAttribute("d", [...values].map((v, i) => Number.isFinite(v)
+      ? `M${this.x(bars ? i : at[i]) - 3.5} ${this.y(v)}a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0` : "").join(""));
   }
 
   whiskers(low, high) {
@@ -268,16 +316,18 @@ class PanelView {
   drawBars(mark, bars, shape, heights, stack) {
     const { stacked } = this.spec, room = Math.abs(this.x(1) - this.x(0)), order = bars.indexOf(mark);
     const width = stacked ? room * 0.66 : (room * 0.78) / bars.length;
+    const sums = heights.map((height, i) => (stacked ? stack[i] + height : height)), texts = [...sums].map((v) => short(v));
+    const fit = LETTER * Math.max(...texts.map((text) => text.length)) <= (stacked ? room : width);
     heights.forEach((height, i) => {
       const left = this.x(i) - (stacked ? width / 2 : (room * 0.78) / 2 - order * width);
       const base = stacked ? stack[i] : 0, top = this.y(Math.max(base, base + height));
       stack[i] += height;
       const box = { x: left + width * 0.03, width: width * 0.94, y: top, height: Math.abs(this.y(base) - this.y(base + height)) };
       for (const key in box) shape[i].setAttribute(key, box[key].toFixed(1));
-      if ((stacked && order < bars.length - 1) || width < NUMBER_WIDTH) return;
+      if ((stacked && order < bars.length - 1) || !fit) return;
       const whiskers = this.spec.marks.findIndex((other) => other.kind === "Band"); // numbers stand above them
       const above = whiskers < 0 ? top : Math.min(top, this.y(this.rows[whiskers][1][i]));
-      make(this.labels, "text", { x: left + width / 2, y: above - 4 }, short(stacked ? stack[i] : height));
+      make(this.labels, "text", { x: left + width / 2, y: above - 4 }, texts[i]);
     });
   }
 
@@ -299,19 +349,19 @@ class PanelView {
 
 // ---------------------------------------------------------------- an explorer
 
+// `link` is what lies outside: where the sliders stand at first, and who is told when they rest.
 class ExplorerView {
-  constructor(model, el, buffer) {
-    Object.assign(this, { model, el, sliders: model.get("sliders"), cache: new Map(), buffer });
+  constructor(parts, el, buffer, link) {
+    Object.assign(this, { parts, el, link, sliders: parts.sliders, cache: new Map(), buffer });
     this.state = this.sliders.map((slider) => slider.start);
-    this.inputs = this.sliders.map((slider) => el.querySelector(`#${CSS.escape(`${el.id}-${slider.name}`)}`));
-    this.panels = model.get("panels").map((spec, i) => new PanelView(
+    this.inputs = this.sliders.map((slider) => el.querySelector(`[name="${slider.name}"]`));
+    this.panels = parts.panels.map((spec, i) => new PanelView(
       spec, el.querySelectorAll(".lx-panel")[i], (block) => this.row(block), `${el.id}-${i}`));
     this.connectControls();
     this.connectReading();
     this.connectConfigs();
-    this.fromAddress();
-    addEventListener("hashchange", () => this.fromAddress());
     el.querySelector("fieldset").disabled = false;
+    this.set(link.start(this), false);
   }
 
   row(block) {
@@ -324,27 +374,31 @@ class ExplorerView {
     this.inputs.forEach((input, i) => {
       input.addEventListener("input", () => this.set({ [this.sliders[i].name]: +input.value }));
     });
-    const presets = this.model.get("presets");
+    const { presets } = this.parts;
     this.buttons = [...this.el.querySelectorAll(".lx-presets button")];
     this.buttons.forEach((button, i) => button.addEventListener("click", () => this.set(presets[i])));
     this.el.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
   }
 
-  // Panels over the same x axis share one moving x.
+  // One moving x an explorer: panels over another axis follow in proportion.
   connectReading() {
-    const axis = (panel) => JSON.stringify(panel.spec.x.at);
-    for (const panel of this.panels) {
-      panel.onread = (cursor) => this.panels.filter((other) => other.curves && axis(other) === axis(panel)).forEach((p) => p.read(cursor));
-    }
+    const curved = this.panels.filter((panel) => panel.curves), last = (panel) => panel.spec.x.at.length - 1;
+    const read = (panel) => (cursor) =>
+      curved.forEach((other) => other.read(Math.round((cursor * last(other)) / last(panel))));
+    curved.forEach((panel) => panel.startReading(read(panel)));
+    curved[0]?.addScrubber(read(curved[0]));
   }
 
   connectConfigs() {
-    const texts = this.model.get("trl"), says = this.el.querySelector(".lx-trl [role=status]");
+    const texts = this.parts.trl, says = this.el.querySelector(".lx-trl [role=status]");
     this.el.querySelectorAll(".lx-trl button").forEach((button, i) => {
       button.disabled = false;
       button.addEventListener("click", async () => {
         const filled = this.sliders.reduce((text, s, k) => text.replaceAll(`{${s.name}}`, s.texts[this.state[k]]), texts[i]);
-        await navigator.clipboard.writeText(filled).then(() => (says.textContent = "Copied."), () => (says.textContent = filled));
+        try { // there is no clipboard on plain http
+          await navigator.clipboard.writeText(filled);
+          says.textContent = "Copied.";
+        } catch { says.textContent = filled; }
       });
     });
   }
@@ -360,38 +414,63 @@ class ExplorerView {
     });
     for (const panel of this.panels) if (panel.y) panel.update();
     const sentences = this.el.querySelectorAll(".lx-readout p");
-    this.model.get("readouts").forEach((pieces, i) => {
+    this.parts.readouts.forEach((pieces, i) => {
       sentences[i].textContent = pieces.map(([text, block]) => text + (block ? this.row(block)[0] : "")).join("");
     });
-    this.model.get("presets").forEach((preset, i) => {
+    this.parts.presets.forEach((preset, i) => {
       const on = this.sliders.every((s, k) => !(s.name in preset) || preset[s.name] === this.state[k]);
       this.buttons[i].setAttribute("aria-pressed", on);
     });
+    if (remember) this.link.moved?.(this);
     clearTimeout(this.later);
     this.later = setTimeout(() => this.settle(remember), 250);
   }
 
-  // What may wait until the slider rests: the picture in words, and the page's address.
+  // What may wait until the slider rests: the picture in words, and whoever remembers.
   settle(remember) {
     for (const panel of this.panels) if (panel.y) panel.plot.setAttribute("aria-label", panel.words());
-    if (!remember) return;
-    const others = location.hash.slice(1).split("&").filter((part) => part.includes("=") && !part.startsWith(`${this.el.id}.`));
-    const own = this.sliders.map((slider, i) => `${this.el.id}.${slider.name}=${encodeURIComponent(slider.texts[this.state[i]])}`);
-    history.replaceState(history.state, "", `#${[...others, ...own].join("&")}`);
+    if (remember) this.link.rests(this);
   }
+}
 
-  fromAddress() {
+// A page keeps the sliders in its address.
+const address = {
+  start(view) {
+    addEventListener("hashchange", () => view.set(address.read(view), false));
+    return address.read(view);
+  },
+  read({ el, sliders }) {
     const values = {};
     for (const part of location.hash.slice(1).split("&")) {
       const [key, text = ""] = part.split("=");
-      this.sliders.forEach((slider) => {
-        const index = key === `${this.el.id}.${slider.name}` ? slider.texts.indexOf(decodeURIComponent(text)) : -1;
+      sliders.forEach((slider) => {
+        const index = key === `${el.id}.${slider.name}` ? slider.texts.indexOf(decodeURIComponent(text)) : -1;
         if (index >= 0) values[slider.name] = index;
       });
     }
-    this.set(values, false);
-  }
-}
+    return values;
+  },
+  rests({ el, sliders, state }) {
+    const others = location.hash.slice(1).split("&").filter((part) => part.includes("=") && !part.startsWith(`${el.id}.`));
+    const own = sliders.map((slider, i) => `${el.id}.${slider.name}=${encodeURIComponent(slider.texts[state[i]])}`);
+    history.replaceState(history.state, "", `#${[...others, ...own].join("&")}`);
+  },
+};
+
+// JupyterLab keeps them in the widget's model: other views of it follow at once, Python hears at rest.
+const kept = (model) => {
+  const read = ({ sliders }) => Object.fromEntries(model.get("indices").map((index, i) => [sliders[i].name, index]));
+  return {
+    start(view) {
+      model.on("change:indices", () => {
+        if (model.get("indices").some((index, i) => index !== view.state[i])) view.set(read(view), false);
+      });
+      return read(view);
+    },
+    moved: (view) => model.set("indices", [...view.state]),
+    rests: () => model.save_changes(),
+  };
+};
 
 // ---------------------------------------------------------------- a quick check
 
@@ -425,9 +504,9 @@ function chosen(question, form) {
   return { correct: true, reasons: question.choices.filter((choice) => choice.correct).map((choice) => choice.reason) };
 }
 
-function startQuiz(model, el) {
+function startQuiz(questions, el) {
   el.querySelectorAll("form").forEach((form, i) => {
-    const says = form.querySelector("[role=status]"), question = model.get("questions")[i];
+    const says = form.querySelector("[role=status]"), question = questions[i];
     form.querySelector("fieldset").disabled = false;
     form.addEventListener("keydown", (event) => { // JupyterLab keeps a browser from doing this itself
       if (event.key === "Enter" && event.target.matches("input")) { event.preventDefault(); form.requestSubmit(); }
@@ -449,28 +528,40 @@ function marked(text) {
   return text.split("`").map((part, i) => (i % 2 ? Object.assign(document.createElement("code"), { textContent: part }) : part));
 }
 
-// ---------------------------------------------------------------- finding them on the page
+// ---------------------------------------------------------------- where they come from
 
-export async function render({ model, el }) {
-  if (model.get("kind") === "quiz") startQuiz(model, el);
-  else new ExplorerView(model, el, await unpack(model.get("data")));
-  el.dataset.ready = "true";
+const gunzip = (bytes) => new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+
+let views = 0; // two views of one widget need ids of their own
+
+async function render({ model, el }) {
+  el.innerHTML = model.get("markup");
+  const section = el.querySelector(".lx"), own = `-v${++views}`;
+  for (const name of ["id", "for", "aria-labelledby"]) {
+    for (const node of el.querySelectorAll(`[${name}]`)) node.setAttribute(name, node.getAttribute(name) + own);
+  }
+  for (const node of el.querySelectorAll("input, select, button")) node.setAttribute("data-lm-suppress-shortcuts", "true");
+  new ExplorerView(model.get("spec"), section, await gunzip(model.get("data")), kept(model));
+  section.dataset.ready = "true";
 }
 
 export default { render };
 
-function hydrate(el) {
+async function hydrate(el) {
   if (el.dataset.ready) return;
   el.dataset.ready = "loading";
-  const data = JSON.parse(el.querySelector('script[type="application/json"]').textContent);
-  render({ model: { get: (name) => data[name] }, el });
+  const parts = JSON.parse(el.querySelector('script[type="application/json"]').textContent);
+  if (parts.kind === "quiz") startQuiz(parts.questions, el);
+  else new ExplorerView(parts, el, await gunzip(Uint8Array.from(atob(parts.data), (letter) => letter.charCodeAt(0))), address);
+  el.dataset.ready = "true";
 }
 
+// A widget's section carries no script, so that a notebook's quick checks do not touch it.
 export function hydrateAll(root = document) {
   const seen = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) if (isIntersecting) { seen.unobserve(target); hydrate(target); }
   }, { rootMargin: "300px" });
-  const all = [...root.querySelectorAll(".lx")];
+  const all = [...root.querySelectorAll('.lx:has(> script[type="application/json"])')];
   all.forEach((el) => seen.observe(el));
   root.querySelectorAll(".lq").forEach(hydrate);
   all.find((el) => location.hash.includes(`${el.id}.`))?.scrollIntoView();

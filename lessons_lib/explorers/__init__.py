@@ -1,4 +1,4 @@
-"""Interactive figures: declare sliders and functions, get widgets in JupyterLab and a living figure on the page.
+"""Interactive figures: declare sliders and functions, get one living figure in JupyterLab and on the page.
 
     from lessons_lib.explorers import Axis, Curve, Explorer, Panel, Slider, log_steps
 
@@ -16,8 +16,9 @@
         ],
     )
 
-`core` holds the declarations, `pack` the values for the page, `figure` the drawing, `page` and `live` the
-two faces. The lessons' own explorers stand in modules named after them, such as `lesson05`.
+`core` holds the declarations, `pack` their values over all sliders, `page` the markup, `figure` still pictures,
+`scales` how numbers and axes are written, `show` brings them together. `lessons_lib/client/lessons.mjs` draws. A
+lesson's own explorer stands in its room, such as `lessons_lib.lessons.lesson05.explorer`.
 """
 
 from lessons_lib.explorers.core import (
@@ -25,7 +26,6 @@ from lessons_lib.explorers.core import (
     Band,
     Bars,
     Curve,
-    Explorer,
     Level,
     Panel,
     Point,
@@ -35,6 +35,7 @@ from lessons_lib.explorers.core import (
     linear_steps,
     log_steps,
 )
+from lessons_lib.explorers.show import Explorer
 
 __all__ = [
     "Axis",

@@ -9,6 +9,7 @@ which slider moves what: the page packs a curve over just those sliders.
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 import re
 import string
@@ -18,11 +19,10 @@ from functools import cached_property
 from itertools import product
 
 from lessons_lib.errors import UserError
+from lessons_lib.explorers.scales import NICE, round_up
 
-NICE = (1, 1.5, 2, 3, 4, 5, 7)
 
-
-def log_steps(low: float, high: float, per_decade: Sequence[float] = NICE) -> tuple[float, ...]:
+def log_steps(low: float, high: float, per_decade: Sequence[float] = NICE[:-1]) -> tuple[float, ...]:
     """Round values from `low` to `high`, evenly enough on a log scale: 0.01, 0.015, 0.02, 0.03, …"""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = (float(f"{step}e{decade}") for decade in decades for step in per_decade)
@@ -78,7 +78,7 @@ class Slider:
 class Axis:
     """One axis: its label with unit, and its range or its categories.
 
-    `low` and `high` fix the range; a y axis without them fits what is shown and starts at zero.
+    `low` and `high` fix the range; a y axis without them fits what is shown and holds zero.
     `at` lists the x positions where functions are computed; without it `points` of them, evenly spaced.
     """
 
@@ -226,8 +226,8 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Explorer:
-    """One interactive figure with two faces: widgets in JupyterLab, a static figure on the published page.
+class ExplorerSpec:
+    """All that an explorer shows, and nothing of how; `lessons_lib.explorers.show.Explorer` is one with its faces.
 
     Args:
         name: its id in the page and in links, such as "ipo-stops".
@@ -325,28 +325,15 @@ class Explorer:
         by = tuple(p.name for p in parameters if p.name in self.by_name)
         return Series(where, function, by, positions, shown)
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        from lessons_lib.explorers.show import mimebundle
-
-        return mimebundle(self)
-
 
 def fitted(panel: Panel, values: list[list[list[float]]]) -> tuple[float, float]:
-    """The y range of a panel: as declared, or from zero to a round number above what is shown."""
-    if panel.y.low is not None and panel.y.high is not None:
-        return panel.y.low, panel.y.high
+    """The y range of a panel: as declared, or from zero to a round number beyond what is shown, on either side."""
     drawn = list(zip(panel.marks, values, strict=True))
-    tops = [max(rows[-1]) for mark, rows in drawn if not isinstance(mark, (Target, Bars))]
+    lines = [rows for mark, rows in drawn if not isinstance(mark, (Target, Bars))]
+    shown = [y for rows in lines for y in (*rows[0], *rows[-1])]
     bars = [rows[0] for mark, rows in drawn if isinstance(mark, Bars)]
-    if bars:
-        tops.append(max(map(sum, zip(*bars, strict=True))) if panel.stacked else max(map(max, bars)))
-    high = panel.y.high if panel.y.high is not None else round_up(1.06 * max(tops))
-    return (0.0 if panel.y.low is None else panel.y.low), high
-
-
-def round_up(value: float) -> float:
-    """The next of 1, 1.5, 2, 3, 4, 5, 7, 10 times a power of ten."""
-    if value <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (*NICE, 10) if value <= step * power * (1 + 1e-9))
+    shown += map(sum, zip(*bars, strict=True)) if panel.stacked else itertools.chain(*bars)
+    known = [y for y in shown if math.isfinite(y)]
+    low = -round_up(-1.06 * min(known)) if known and min(known) < 0 else 0.0
+    high = round_up(1.06 * max(known, default=0.0))
+    return (low if panel.y.low is None else panel.y.low), (high if panel.y.high is None else panel.y.high)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lessons_lib.explorers.core import Axis, Explorer, Series
+from lessons_lib.explorers.core import Axis, ExplorerSpec, Series
 
 LONG_ROW = 24  # from here on 16-bit codes with 8 bytes of range a row are the smaller form
 MISSING = 65535  # the code of a value that is not finite: the curve has a gap there
@@ -82,7 +82,7 @@ def pack_texts(texts: list[str]) -> Packed:
     return Packed({"as": "text", "rows": len(texts)}, json.dumps(texts, ensure_ascii=False).encode())
 
 
-def pack_series(explorer: Explorer, series: Series, spec: str | None = None) -> Packed:
+def pack_series(explorer: ExplorerSpec, series: Series, spec: str | None = None) -> Packed:
     """A function over the grid of its own sliders; with `spec`, as texts in that format."""
     values = [series.row(setting) for setting in explorer.settings(series.by)]
     if spec is None:
@@ -93,7 +93,7 @@ def pack_series(explorer: Explorer, series: Series, spec: str | None = None) -> 
     return Packed({"by": by} | packed.header, packed.data)
 
 
-def all_series(explorer: Explorer) -> Iterator[tuple[Series, str | None]]:
+def all_series(explorer: ExplorerSpec) -> Iterator[tuple[Series, str | None]]:
     """Each function of an explorer in the order of its blocks, with the format where it is text."""
     for panel in explorer.series:
         for mark in panel:
@@ -102,7 +102,7 @@ def all_series(explorer: Explorer) -> Iterator[tuple[Series, str | None]]:
         yield from ((reads[name], spec) for _, name, spec in readout.pieces if name)
 
 
-def pack(explorer: Explorer) -> tuple[list[dict], bytes, dict[str, int]]:
+def pack(explorer: ExplorerSpec) -> tuple[list[dict], bytes, dict[str, int]]:
     """Headers with offsets, the gzipped block, and what each function weighs in the page (bytes, by its place)."""
     headers, block, weights = [], bytearray(), {}
     for series, spec in all_series(explorer):

@@ -1,20 +1,23 @@
-"""The published page's face of an explorer: native controls, the default picture, and the packed values.
+"""An explorer's markup: native controls, the picture at the starting values, and on a page the packed values.
 
 What stands here is readable without any script. `lessons_lib/client/lessons.mjs` brings it to life from the
-JSON beside it; it looks values up and draws them, and computes none.
+packed values; it looks them up and draws them, and computes none. In JupyterLab the same markup comes as a widget.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from html import escape
+from itertools import zip_longest
 
 from lessons_lib import plots
 from lessons_lib.errors import UserError
-from lessons_lib.explorers.core import Axis, Band, Bars, Explorer, Panel, Point, Slider
-from lessons_lib.explorers.figure import panel_svg, short
+from lessons_lib.explorers.core import Axis, Band, Bars, ExplorerSpec, Panel, Point, Slider
+from lessons_lib.explorers.figure import panel_svg
 from lessons_lib.explorers.pack import pack
+from lessons_lib.explorers.scales import short
 from lessons_lib.explorers.trl import configs
 
 _HATCHES = {  # a bar's hatch in the legend; `patterns` of lessons.mjs draws the same in the bars
@@ -27,11 +30,14 @@ _HATCHES = {  # a bar's hatch in the legend; `patterns` of lessons.mjs draws the
 LIMIT = 150 * 1024  # bytes of one explorer in the page
 
 
-def html(explorer: Explorer) -> str:
+def html(explorer: ExplorerSpec) -> str:
     """The explorer as HTML, at most `LIMIT` bytes; an error names the curve to make smaller."""
     headers, block, weights = pack(explorer)
     data = spec(explorer, headers) | {"data": base64.b64encode(block).decode()}
-    page = _markup(explorer, json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"))
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    values = explorer.evaluate()
+    pictures = [panel_svg(panel, rows) for panel, rows in zip(explorer.panels, values, strict=True)]
+    page = markup(explorer, pictures, f'<script type="application/json">{text}</script>')
     size = len(page.encode())
     if size > LIMIT:
         heaviest = max(weights, key=weights.get)
@@ -43,7 +49,7 @@ def html(explorer: Explorer) -> str:
     return page
 
 
-def spec(explorer: Explorer, headers: list[dict]) -> dict:
+def spec(explorer: ExplorerSpec, headers: list[dict]) -> dict:
     """All the page needs beside the packed values; blocks are in the order of `pack.all_series`."""
     blocks = iter(headers)
     panels = [
@@ -94,9 +100,10 @@ def _look(mark) -> dict:
     return {"style": look.key, "dash": look.dash, "dots": getattr(mark, "dots", False)}
 
 
-def _markup(explorer: Explorer, data: str) -> str:
-    values = explorer.evaluate()
-    panels = "".join(_panel_markup(p, v) for p, v in zip(explorer.panels, values, strict=True))
+def markup(explorer: ExplorerSpec, pictures: Sequence[str] = (), data: str = "") -> str:
+    """All of an explorer but what a script draws; `pictures` (one a panel) stand there until it does."""
+    parts = zip_longest(explorer.panels, explorer.evaluate(), pictures, fillvalue="")
+    panels = "".join(_panel_markup(*part) for part in parts)
     readouts = "".join(f"<p>{escape(sentence)}</p>" for sentence in explorer.sentences())
     title = escape(explorer.title)
     return (
@@ -110,7 +117,7 @@ def _markup(explorer: Explorer, data: str) -> str:
         f'<div class="lx-panels">{panels}</div>'
         f"{_config_buttons(explorer)}"
         "<noscript><p>The sliders need JavaScript; the picture shows their starting values.</p></noscript>"
-        f'<script type="application/json">{data}</script></section>'
+        f"{data}</section>"
     )
 
 
@@ -131,19 +138,19 @@ def _control(explorer: str, slider: Slider) -> str:
     )
 
 
-def _presets(explorer: Explorer) -> str:
+def _presets(explorer: ExplorerSpec) -> str:
     if not explorer.presets:
         return ""
     buttons = "".join(f'<button type="button">{escape(label)}</button>' for label in explorer.presets)
     return f'<div class="lx-presets" role="group" aria-label="Presets">{buttons}</div>'
 
 
-def _panel_markup(panel: Panel, values) -> str:
+def _panel_markup(panel: Panel, values, picture: str) -> str:
     legend = "".join(_legend_entry(panel, mark) for mark in panel.marks)
     alt = escape(_alt(panel, values), quote=True)
     return (
         f'<figure class="lx-panel"><figcaption>{escape(panel.title)}</figcaption>'
-        f'<div class="lx-plot" role="img" aria-label="{alt}">{panel_svg(panel, values)}</div>'
+        f'<div class="lx-plot" role="img" aria-label="{alt}">{picture}</div>'
         f'<ul class="lx-legend">{legend}</ul></figure>'
     )
 
@@ -184,7 +191,7 @@ def _alt(panel: Panel, values) -> str:
     return f"{panel.title}. {panel.y.label} over {panel.x.label}. " + "; ".join(parts)
 
 
-def _config_buttons(explorer: Explorer) -> str:
+def _config_buttons(explorer: ExplorerSpec) -> str:
     buttons = "".join(
         f'<button type="button" disabled>Copy as a TRL config: {escape(name)}</button>' for name in configs(explorer)
     )

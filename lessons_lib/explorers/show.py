@@ -1,45 +1,63 @@
-"""Which face an explorer shows: one MIME bundle for JupyterLab, the published page and plain viewers."""
+"""An explorer with its faces: one MIME bundle for JupyterLab, the published page and plain viewers."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from lessons_lib import plots
 from lessons_lib._surroundings import is_published
-from lessons_lib.explorers import page
-from lessons_lib.explorers.core import Explorer
-from lessons_lib.explorers.figure import ExplorerDrawing
+from lessons_lib.explorers.core import ExplorerSpec
+
+if TYPE_CHECKING:
+    from lessons_lib.explorers.widget import ExplorerWidget
 
 
-def mimebundle(explorer: Explorer) -> dict:
-    """Widgets where there is a kernel, the page's HTML where there will be none; a PNG and a line of text in both.
+class Explorer(ExplorerSpec):
+    """One interactive figure, the same in JupyterLab and on the published page.
 
-    The page's values over the whole grid of sliders take seconds to compute, and no kernel needs them. Who opens a
-    saved notebook without one sees the PNG.
+    As the last line of a cell it shows itself. In a notebook `explorer.value` says where its sliders stand, and
+    `explorer.value = {"tau": 0.5}` moves them; `ExplorerSpec` says what it is made of.
+
+    Example:
+        >>> from lessons_lib.explorers import Slider
+        >>> knob = Explorer("knob", "One knob", [Slider("tau", "τ", (0.1, 0.5), 0.1)])
+        >>> knob.value = {"tau": 0.5}
+        >>> knob.value
+        {'tau': 0.5}
     """
-    if is_published():
-        png = {"image/png": _base64(picture(explorer))} if explorer.panels else {}
-        return {"text/html": page.html(explorer), "text/plain": text(explorer)} | png
-    from lessons_lib.explorers.live import LiveExplorer  # ipywidgets only where they are shown
 
-    live = LiveExplorer(explorer)
-    png = {"image/png": _base64(live.image.value)} if explorer.panels else {}
-    return live._repr_mimebundle_() | {"text/plain": text(explorer)} | png
+    @property
+    def value(self) -> dict[str, object]:
+        """The sliders' values by name."""
+        places = zip(self.sliders, self.widget.indices, strict=True)
+        return {slider.name: slider.values[index] for slider, index in places}
 
+    @value.setter
+    def value(self, values: Mapping[str, object]) -> None:
+        state = self.state(**(self.value | dict(values)))
+        self.widget.indices = [slider.index(state[slider.name]) for slider in self.sliders]
 
-def text(explorer: Explorer) -> str:
-    """The explorer in words at its starting values."""
-    return "\n".join([explorer.title, *explorer.sentences()])
+    @cached_property
+    def widget(self) -> ExplorerWidget:
+        """The `anywidget` behind the picture; `explorer.widget.observe(call, "indices")` follows the sliders."""
+        from lessons_lib.explorers.widget import ExplorerWidget  # here: a page without a kernel has no widgets
 
+        return ExplorerWidget(self)
 
-def picture(explorer: Explorer, **values) -> bytes:
-    """The explorer as a PNG at these slider values."""
-    drawing = ExplorerDrawing(explorer, explorer.state(**values), 2.0)
-    for panel in drawing.panels:
-        for artist in panel.moving():
-            artist.set_animated(False)
-    return plots.png(drawing.figure)
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict | tuple[dict, dict]:
+        """The page's HTML where there will be no kernel, the widget where there is one; in both a PNG and a text.
 
+        JupyterLab and the page take the first; GitHub's viewer, e-books and mail show the PNG of a saved notebook.
+        """
+        from lessons_lib import plots  # matplotlib takes longer to load than an explorer to make
+        from lessons_lib.explorers import figure, page
 
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+        still = {"text/plain": "\n".join([self.title, *self.sentences()])}
+        if self.panels:
+            still["image/png"] = base64.b64encode(plots.png(figure.picture(self))).decode()
+        if is_published():
+            return {"text/html": page.html(self)} | still
+        live, metadata = self.widget._repr_mimebundle_()
+        return live | still, metadata

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lessons_lib.explorers.core import Explorer
+from lessons_lib.explorers.core import ExplorerSpec
 
 
-def configs(explorer: Explorer) -> dict[str, str]:
+def configs(explorer: ExplorerSpec) -> dict[str, str]:
     """For each method the explorer sets: its name, and a config with `{slider}` where a slider's value goes."""
     if not explorer.trl:
         return {}
@@ -14,7 +14,7 @@ def configs(explorer: Explorer) -> dict[str, str]:
     return {METHODS[key].name: _config(METHODS[key], sliders) for key, sliders in explorer.trl.items()}
 
 
-def filled(template: str, explorer: Explorer, **values) -> str:
+def filled(template: str, explorer: ExplorerSpec, **values) -> str:
     """A config with the slider values written in, as the page's button does."""
     for name, value in explorer.state(**values).items():
         slider = explorer.by_name[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from lessons_lib import bandit, rlhf
-from lessons_lib.explorers.core import Axis, Bars, Curve, Explorer, Level, Panel, Readout, Slider
+from lessons_lib.explorers import Axis, Bars, Curve, Explorer, Level, Panel, Readout, Slider
 
 RESPONSES = ("great", "good", "fair", "poor", "bad")
 REWARDS = (2.0, 1.0, 0.0, -1.0, -2.0)

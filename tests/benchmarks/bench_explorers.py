@@ -21,7 +21,7 @@ CELL = "from lessons_lib.lessons.lesson05.explorer import ipo_stops\nipo_stops()
 
 
 def run() -> list[Row]:
-    """Both faces of lesson 5's explorer, and its weight in the page."""
+    """Lesson 5's explorer in both places, and its weight in the page."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     markup = static.html(ipo_stops())
     size = len(markup.encode()) / 1024
@@ -45,10 +45,10 @@ def _lab(running, folder: Path) -> Row:
     with jupyterlab(folder, CELL) as address:
         page = running.new_page(viewport={"width": 1300, "height": 1000})
         run_notebook(page, address, 1)
-        page.wait_for_selector("img.widget-image", timeout=90_000)
-        page.locator(".noUi-handle").first.focus()
+        page.wait_for_selector(".lx[data-ready=true]", timeout=90_000)
+        page.focus("input[name=tau]")
         page.wait_for_timeout(3000)
-        return _row("JupyterLab", key_times(page, 80, 250), 60)
+        return _row("JupyterLab", key_times(page, 120, 60), 40)
 
 
 def _row(face: str, times: list[float], target: int) -> Row:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 
 from lessons_lib.explorers import Axis
 from lessons_lib.explorers.pack import pack_rows, unpack_rows
+from lessons_lib.explorers.scales import log_tick_texts, round_up, short, tick_texts, ticks
 
 SCRIPT = Path(__file__).resolve().parents[2] / "lessons_lib" / "client" / "lessons.mjs"
 
@@ -52,33 +55,27 @@ def test_an_axis_runs_from_its_first_pixel_to_its_last(ask):
     assert ask(f"[0.01, 0.1, 1, 100].map(m.scale({LOG}, 0.01, 100, 0, 400))") == pytest.approx([0, 100, 200, 400])
 
 
-@pytest.mark.parametrize(
-    ("axis", "low", "high", "count", "ticks"),
-    [
-        (LINEAR, 0, 10, 5, [0, 2, 4, 6, 8, 10]),
-        (LINEAR, -1, 1, 8, [-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1]),
-        (LINEAR, 0.3, 1.9, 5, [0.5, 1, 1.5]),
-        (LINEAR, 0, 7, 5, [0, 2, 4, 6]),
-        (LINEAR, 0, 40, 4, [0, 10, 20, 30, 40]),
-        (LOG, 1e-3, 2, 5, [1e-3, 1e-2, 1e-1, 1]),
-        (LOG, 0.2, 1e3, 5, [1, 10, 100, 1000]),
-    ],
-)
-def test_ticks_stand_at_round_numbers_inside_the_axis(ask, axis, low, high, count, ticks):
-    assert ask(f"m.ticks({axis}, {low}, {high}, {count})") == pytest.approx(ticks)
+NUMBERS = [
+    *[0.0, 1.0, -1.0, 0.5, 0.125, 2.125, -2.125, 0.1234, 0.9996, 12345.6, 999.7, 999_999.0, 1.5e6, 2.54e-5, 1e-7, -3e9],
+    *[1 / 3, -0.0004, 1e-3, 9.995e-4, 32.0, 70.4999, 4.005, 1e5, 123_456.5, math.pi * 1e-9],
+]
 
 
-def test_tick_texts_have_the_places_that_their_step_needs(ask):
-    assert ask("[-0.5, 0, 0.25].map((v) => m.tickText(v, [-0.5, -0.25, 0, 0.25]))") == ["−0.50", "0", "0.25"]
-    assert ask("[0, 500, 1000].map((v) => m.tickText(v, [0, 500, 1000]))") == ["0", "500", "1,000"]
-    assert ask("[1e-9, 2].map((v) => m.tickText(v, [0, 2]))") == ["0", "2"]
-    assert ask("m.tickText(2.5, [0.5, 2.5])") == "2.5"  # the step is whole, the first tick is not
-
-
-def test_numbers_have_three_digits(ask):
-    asked = [0, 0.001234, 0.1234, 1.5, -2.346, 56.78, 999.7, 12345, 456789, 1.5e6, 0.00012, "NaN", "Infinity"]
-    shown = ["0", "0.00123", "0.123", "1.50", "−2.35", "56.8", "1,000", "12,345", "456,789", "1.5 e+6", "1.2 e-4"]
-    assert ask(f"[{', '.join(map(str, asked))}].map(m.short)") == [*shown, "–", "–"]
+def test_it_writes_numbers_and_axes_as_python_does(ask):
+    """One rule in two languages: the living figure and the still one show the same strings (see test_scales)."""
+    rng = np.random.default_rng(5)
+    numbers = NUMBERS + [float(v) for v in rng.normal(size=400) * 10.0 ** rng.integers(-6, 8, 400)]
+    ranges = [(0.0, v) for v in map(abs, numbers) if v] + [sorted(pair) for pair in itertools.pairwise(numbers)]
+    ranges = [(a, b) for a, b in ranges if b - a > 1e-9 * max(abs(a), abs(b))]
+    logs = [(10.0**a, 10.0 ** (a + b)) for a, b in zip(rng.uniform(-7, 3, 60), rng.uniform(0.5, 5, 60), strict=True)]
+    assert ask(f"{numbers}.map((v) => m.short(v))") == [short(v) for v in numbers]
+    assert ask("[NaN, Infinity].map((v) => m.short(v))") == [short(math.nan), short(math.inf)]
+    assert ask(f"{numbers}.map((v) => m.roundUp(v))") == [round_up(v) for v in numbers]
+    even, log = [[[float(end) for end in ends] for ends in some] for some in (ranges, logs)]
+    texts = [tick_texts(ticks(a, b, 5)) for a, b in ranges]
+    assert ask(f"{even}.map(([a, b]) => m.tickTexts(m.ticks(a, b, 5)))") == texts
+    texts = [log_tick_texts(ticks(a, b, 5, log=True)) for a, b in logs]
+    assert ask(f"{log}.map(([a, b]) => m.logTickTexts(m.ticks(a, b, 5, true)))") == texts
 
 
 @pytest.mark.parametrize(

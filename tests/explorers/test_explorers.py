@@ -27,14 +27,13 @@ from lessons_lib.explorers import (
     Readout,
     Slider,
     Target,
+    figure,
     linear_steps,
     log_steps,
     page,
     trl,
 )
-from lessons_lib.explorers.core import fitted, round_up
-from lessons_lib.explorers.figure import ExplorerDrawing, short
-from lessons_lib.explorers.live import LiveExplorer
+from lessons_lib.explorers.core import fitted
 from lessons_lib.explorers.pack import MISSING, all_series, pack, pack_rows, unpack_rows
 from lessons_lib.lessons.lesson05.explorer import ipo_stops
 
@@ -223,12 +222,13 @@ def test_the_y_axis_fits_what_is_shown():
     )  # 2 + 8 + 2 bytes × 7, below the GPU's 80
     assert fitted(explorer.panels[0], explorer.evaluate(size=70)[0]) == (0, 1000)
     assert fitted(explorer.panels[1], explorer.evaluate()[1]) == (-2, 3)
-    assert [round_up(v) for v in (0, 0.011, 1.2, 80, 700, 701)] == [1, 0.015, 1.5, 100, 700, 1000]
 
 
-def test_short_numbers():
-    values = {0: "0", 0.9999: "1.00", 0.00123: "0.00123", 12345.6: "12,346", 5: "5.00", -0.5: "-0.500"}
-    assert {value: short(value) for value in values} == values
+def test_a_value_that_is_not_known_stretches_no_axis():
+    x = Axis("x", at=(1, 2, 3))
+    marks = [Curve("c", lambda x: math.nan if x == 3 else x), Level("none", lambda: math.nan)]
+    panel = Panel("p", x, Axis("y"), marks)
+    assert fitted(panel, [[[1, 2, math.nan]], [[math.nan]]]) == (0, 3)
 
 
 # ---------------------------------------------------------------- the page's face
@@ -295,7 +295,7 @@ def test_a_published_explorer_leaves_no_widget(monkeypatch):
     assert base64.b64decode(published["image/png"]).startswith(b"\x89PNG")
     assert "IPO stops at a margin of 5 nats" in published["text/plain"]
     monkeypatch.setenv("LESSONS_STATIC", "")
-    live = ipo_stops()._repr_mimebundle_()
+    live, _ = ipo_stops()._repr_mimebundle_()
     assert {"application/vnd.jupyter.widget-view+json", "text/plain", "image/png"} == set(live)  # no grid computed
     assert live["text/plain"] == published["text/plain"]
     assert base64.b64decode(live["image/png"]).startswith(b"\x89PNG")
@@ -312,27 +312,38 @@ def test_settings_as_a_trl_config():
     assert "nats per token" in text
 
 
-# ---------------------------------------------------------------- the live face
+# ---------------------------------------------------------------- in a notebook
 
 
-@pytest.mark.parametrize("explorer", [ipo_stops(), everything()], ids=lambda e: e.name)
-def test_blitting_paints_what_a_new_picture_would(explorer):
-    live = LiveExplorer(explorer)
-    first = live.image.value
-    for slider in explorer.sliders:
-        live.controls[slider.name].value = slider.values[-1]
-    assert live.image.value != first
-    state = explorer.state(**{slider.name: slider.values[-1] for slider in explorer.sliders})
-    assert live.state() == state
-    fresh = ExplorerDrawing(explorer, state, 1.5)
-    assert live.image.value == fresh.paint(explorer.evaluate(**state))
-
-
-def test_presets_and_sentences_follow():
+def test_python_reads_and_sets_the_sliders():
     explorer = ipo_stops()
-    live = LiveExplorer(explorer)
-    live.set({"tau": 0.5})
-    assert live.controls["tau"].value == 0.5
-    assert live.controls["beta"].value == 0.1
-    assert "IPO stops at a margin of 1 nats" in live.readout.value
-    assert "beta=0.5,  # τ" in live.config.value
+    assert explorer.value == {"tau": 0.1, "beta": 0.1}
+    explorer.value = {"tau": 0.5}
+    assert explorer.value == {"tau": 0.5, "beta": 0.1}
+    explorer.widget.indices = [0, 0]  # as the browser does
+    assert explorer.value == {"tau": explorer.sliders[0].values[0], "beta": explorer.sliders[1].values[0]}
+    with pytest.raises(UserError, match="'tau': 0.33 is none of its values"):
+        explorer.value = {"tau": 0.33}
+    with pytest.raises(UserError, match="no slider"):
+        explorer.value = {"gamma": 1}
+
+
+def test_the_widget_carries_the_pages_markup_and_values(markup):
+    widget = ipo_stops().widget
+    headers, block, _ = pack(ipo_stops())
+    assert widget.data == block
+    assert widget.spec == page.spec(ipo_stops(), headers)
+    bare = re.sub(r"<svg style.*?</svg>\s*|<script.*?</script>", "", markup, flags=re.S)
+    assert widget.markup == bare and "<script" not in widget.markup
+
+
+def test_a_still_picture_has_the_ranges_and_numbers_of_the_living_one():
+    from matplotlib.container import BarContainer
+
+    explorer = everything()
+    memory, gold, _ = figure.picture(explorer, size=70).axes
+    assert memory.get_ylim() == (0, 1000)
+    assert [text.get_text() for text in memory.get_yticklabels()] == ["0", "200", "400", "600", "800", "1,000"]
+    assert {"840", "700"} <= {text.get_text() for text in memory.texts}
+    assert [text.get_text() for text in gold.get_xticklabels()] == ["100", "1,000", "10,000"]
+    assert sum(isinstance(artist, BarContainer) for artist in memory.containers) == 3

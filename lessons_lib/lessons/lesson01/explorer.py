@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lessons_lib import textbook
-from lessons_lib.explorers.core import Axis, Curve, Explorer, Panel, Readout, Slider, linear_steps, log_steps
+from lessons_lib.explorers import Axis, Curve, Explorer, Panel, Readout, Slider, linear_steps, log_steps
 
 # One pair of equal replies, so that the five can share an axis: what one gains in log-prob, the other loses.
 TOKENS = 10

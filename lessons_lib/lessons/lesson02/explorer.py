@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from lessons_lib.explorers.core import Axis, Band, Curve, Explorer, Level, Panel, Readout, Slider, Target
+from lessons_lib.explorers import Axis, Band, Curve, Explorer, Level, Panel, Readout, Slider, Target
 from lessons_lib.metrics import Interval, mean_interval
 from lessons_lib.recorded import store
 

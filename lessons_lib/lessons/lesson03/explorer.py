@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from lessons_lib.explorers.core import Axis, Bars, Curve, Explorer, Panel, Readout, Slider, Target
+from lessons_lib.explorers import Axis, Bars, Curve, Explorer, Panel, Readout, Slider, Target
 
 KINDS = ("hard", "middling", "easy")
 LEAST, MOST = 0.03, 100  # ratings a prompt that the first panel shows
@@ -113,7 +113,7 @@ def pairs_from_ratings() -> Explorer:
             Panel(
                 "Prompts far from half ups drop out first",
                 x=Axis("prompts", categories=KINDS),
-                y=Axis("share that has both labels", 0, 1.1),
+                y=Axis("share that has both labels"),
                 marks=[
                     Bars(
                         "has both labels",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lessons_lib import bandit, textbook
-from lessons_lib.explorers.core import Axis, Bars, Curve, Explorer, Panel, Readout, Slider, Target, log_steps
+from lessons_lib.explorers import Axis, Bars, Curve, Explorer, Panel, Readout, Slider, Target, log_steps
 
 ARMS = ("a", "b", "c")
 REFERENCE = (1 / 3, 1 / 3, 1 / 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lessons_lib import textbook
-from lessons_lib.explorers.core import Axis, Bars, Curve, Explorer, Panel, Readout, Slider, Target
+from lessons_lib.explorers import Axis, Bars, Curve, Explorer, Panel, Readout, Slider, Target
 
 BALANCES = {"1 : 10": (1, 10), "1 : 3": (1, 3), "1 : 1": (1, 1), "3 : 1": (3, 1), "10 : 1": (10, 1)}  # ups, downs
 WEIGHTS = (1, 1.33, 1.5, 2, 3, 5, 6.67, 10, 13.33, 15)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from lessons_lib import textbook
-from lessons_lib.explorers.core import Axis, Curve, Explorer, Level, Panel, Readout, Slider, log_steps
+from lessons_lib.explorers import Axis, Curve, Explorer, Level, Panel, Readout, Slider, log_steps
 
 SATISFIED = -math.log(math.expm1(0.1))  # the log ratio at which −log σ(·) has come down to 0.1
 REJECTED = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)

@@ -8,7 +8,7 @@ by 0.1 nats, and every chosen token by a gain that stands on the x axis.
 from __future__ import annotations
 
 from lessons_lib import textbook
-from lessons_lib.explorers.core import Axis, Bars, Curve, Explorer, Panel, Readout, Slider, Target, linear_steps
+from lessons_lib.explorers import Axis, Bars, Curve, Explorer, Panel, Readout, Slider, Target, linear_steps
 
 CHOSEN, REJECTED = "chosen", "rejected"
 REFERENCE = {CHOSEN: -1.0, REJECTED: -0.8}  # nats a token
@@ -112,7 +112,7 @@ def length_and_margin() -> Explorer:
             Panel(
                 f"Rewards where each chosen token gained {SHOWN} nats",
                 x=replies,
-                y=Axis("reward", -9, 2),
+                y=Axis("reward"),
                 marks=[
                     Bars(
                         "DPO",

@@ -6,10 +6,11 @@ held fixed: 5,000 rows, 800 pairs that the ratings would make, and a flip rate k
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 from lessons_lib.advice.decide import Facts, Recommendation, load_tree, recommend
-from lessons_lib.explorers.core import Axis, Bars, Explorer, Level, Panel, Point, Readout, Slider, Target
+from lessons_lib.explorers import Axis, Bars, Explorer, Level, Panel, Point, Readout, Slider, Target
 from lessons_lib.methods import METHODS
 
 SHAPES = {"pairs": "paired", "ratings of single responses": "unpaired"}
@@ -19,7 +20,7 @@ STARTS = {
     "a base model": {"checkpoint": "base", "reference": "precomputed"},
 }
 KNOWN_TO = 0.03  # either way
-OUTSIDE = -1.0  # where a mark is out of sight, because its question is not asked
+NOT_ASKED = math.nan  # a mark without a place, because its question is not reached
 
 
 def facts(shape: str, start: str, flips: float, decided: float, passes: int) -> Facts:
@@ -74,12 +75,12 @@ def labels_asked(shape: str, start: str) -> bool:
 
 
 def noisy_from(shape: str, start: str) -> float:
-    return load_tree().thresholds["NOISY"].value if labels_asked(shape, start) else OUTSIDE
+    return load_tree().thresholds["NOISY"].value if labels_asked(shape, start) else NOT_ASKED
 
 
 def decided_from(shape: str, start: str, passes: int) -> float:
     often = passes >= load_tree().thresholds["PASSES"].value
-    return load_tree().thresholds["DECIDED"].value if often and labels_asked(shape, start) else OUTSIDE
+    return load_tree().thresholds["DECIDED"].value if often and labels_asked(shape, start) else NOT_ASKED
 
 
 def path_of(shape: str, start: str, flips: float, decided: float, passes: int) -> str:

@@ -7,7 +7,7 @@ from functools import cache
 
 from lessons_lib.data import rated_log
 from lessons_lib.data.preferences import ratings_to_pairs
-from lessons_lib.explorers.core import Axis, Bars, Curve, Explorer, Level, Panel, Point, Readout, Slider, log_steps
+from lessons_lib.explorers import Axis, Bars, Curve, Explorer, Level, Panel, Point, Readout, Slider, log_steps
 
 THRESHOLDS = rated_log.RATINGS[:0:-1]  # up from Excellent, from Acceptable, from Could be Improved
 RULES = {"unanimous": 1.0, "gap of ½": 0.5, "any gap": 1e-9}  # least gap between two shares of ups

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from lessons_lib.explorers.core import Axis, Bars, Explorer, Level, Panel, Readout, Slider
+from lessons_lib.explorers import Axis, Bars, Explorer, Level, Panel, Readout, Slider
 from lessons_lib.memory.architecture import Architecture, llama_like, read_architecture
 from lessons_lib.memory.estimate import USABLE, Components, Setting, estimate
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lessons_lib import benchmark
-from lessons_lib.explorers.core import Axis, Band, Curve, Explorer, Level, Panel, Readout, Slider, Target, round_up
+from lessons_lib.explorers import Axis, Band, Curve, Explorer, Level, Panel, Readout, Slider, Target
+from lessons_lib.explorers.scales import round_up
 from lessons_lib.recorded import store
 
 ARMS = {"dpo": "DPO, β = 0.1", "dpo_0.5": "DPO, β = 0.5", "dpo_nll": "DPO + NLL, β = 0.1", "ipo": "IPO, τ = 0.1"}

@@ -10,7 +10,7 @@ import math
 from functools import cache
 
 from lessons_lib import metrics
-from lessons_lib.explorers.core import Axis, Band, Curve, Explorer, Level, Panel, Readout, Slider, Target
+from lessons_lib.explorers import Axis, Band, Curve, Explorer, Level, Panel, Readout, Slider, Target
 
 REPLY_SD = 1.3  # points of gold, of one reply of the lab's SFT models; a test holds it to their samples
 SEEDS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30)
@@ -32,13 +32,18 @@ def power(effect: float, sd: float, seeds: int) -> float:
     return metrics.paired_power(effect, sd, seeds)
 
 
-@cache
 def smallest_visible(seeds: int, noise: float, prompts: int) -> float:
-    """The effect that this comparison shows with a probability of `POWER`, by halving an interval."""
-    sd, low, high = difference_sd(noise, prompts), 0.0, 30.0
-    for _ in range(24):
+    """The effect that this comparison shows with a probability of `POWER`."""
+    return difference_sd(noise, prompts) * _visible_in_sd(seeds)
+
+
+@cache
+def _visible_in_sd(seeds: int) -> float:
+    """The same in standard deviations of a seed's difference, on which alone it depends: by halving an interval."""
+    low, high = 0.0, 1000.0
+    for _ in range(30):
         middle = (low + high) / 2
-        low, high = (low, middle) if metrics.paired_power(middle, sd, seeds) >= POWER else (middle, high)
+        low, high = (low, middle) if metrics.paired_power(middle, 1.0, seeds) >= POWER else (middle, high)
     return high
 
 

@@ -10,7 +10,7 @@ from functools import cache
 
 from lessons_lib.advice.decide import Facts, Recommendation, briefs, recommend
 from lessons_lib.data import figures
-from lessons_lib.explorers.core import Axis, Bars, Explorer, Panel, Readout, Slider
+from lessons_lib.explorers import Axis, Bars, Explorer, Panel, Readout, Slider
 from lessons_lib.methods import METHODS
 
 DATASETS = {
