@@ -268,10 +268,3 @@ _SIMPO = Method(
 )
 
 METHODS: MappingProxyType[str, Method] = MappingProxyType({m.key: m for m in (_DPO, _IPO, _KTO, _ORPO, _SIMPO)})
-
-
-def get_method(key: str) -> Method:
-    """The record of one method; a ValueError lists the choices where the key is unknown."""
-    if key not in METHODS:
-        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {key!r}")
-    return METHODS[key]

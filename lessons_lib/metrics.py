@@ -7,7 +7,6 @@ unit is, is the caller's first decision: a seed, a prompt, a rater. Two response
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from statistics import NormalDist
@@ -160,33 +159,6 @@ def win_rate(ours: ArrayLike, theirs: ArrayLike, *, confidence: float = 0.95) ->
     """
     ours, theirs = _paired(ours, theirs)
     return share_interval((ours > theirs) + 0.5 * (ours == theirs), confidence=confidence)
-
-
-def bootstrap_interval(
-    values: ArrayLike,
-    statistic: Callable[[np.ndarray], float],
-    *,
-    seed: int,
-    resamples: int = 2000,
-    confidence: float = 0.95,
-) -> Interval:
-    """Any statistic of independent units (a median, a ratio, …) with its percentile bootstrap interval.
-
-    Args:
-        values: (n, …), one row per independent unit. The interval is too narrow below about 20 units.
-        statistic: from (n, …) resampled rows to a number.
-        seed: of the resampling.
-        resamples: how often to resample.
-
-    Reference:
-        Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13.
-    """
-    values = np.asarray(values, dtype=float)
-    _finite(values.ravel())
-    tail = (1 - _fraction("confidence", confidence)) / 2
-    draws = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
-    low, high = np.quantile([statistic(values[rows]) for rows in draws], [tail, 1 - tail])
-    return Interval(float(statistic(values)), float(low), float(high), len(values))
 
 
 @lru_cache(maxsize=256)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lessons_lib import losses
-from lessons_lib.methods import METHODS, get_method
+from lessons_lib.methods import METHODS
 
 # Read in the papers and on arXiv, not in the table.
 FACTS = {
@@ -97,12 +97,6 @@ def test_the_docstring_of_the_loss_cites_the_paper_and_says_sum_or_average(metho
     cited = re.search(rf"arXiv {method.paper.arxiv}, (Eq\. .*)\.", text).group(1)
     assert set(re.findall(r"\d+", method.paper.equation)) <= set(re.findall(r"\d+", cited))
     assert ("**averaged**" in text) is method.average and ("**summed**" in text) is not method.average
-
-
-def test_unknown_method():
-    with pytest.raises(ValueError, match=r"expected one of dpo, ipo, kto, orpo, simpo, got 'ppo'"):
-        get_method("ppo")
-    assert get_method("kto") is METHODS["kto"]
 
 
 @EACH

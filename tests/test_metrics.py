@@ -106,22 +106,6 @@ def test_win_rate_counts_ties_one_half():
     assert equal.estimate == 0.5 and equal.low < 0.5 < equal.high
 
 
-def test_bootstrap_agrees_with_t_on_a_mean():
-    values = np.random.default_rng(4).normal(size=200)
-    bootstrap, t = metrics.bootstrap_interval(values, np.mean, seed=0), metrics.mean_interval(values)
-    assert bootstrap.estimate == pytest.approx(t.estimate)
-    assert bootstrap.low == pytest.approx(t.low, abs=0.02) and bootstrap.high == pytest.approx(t.high, abs=0.02)
-
-
-def test_bootstrap_of_rows_and_of_a_median():
-    pairs = np.column_stack([np.arange(50.0), 2 * np.arange(50.0)])
-    ratio = metrics.bootstrap_interval(pairs, lambda rows: rows[:, 1].sum() / rows[:, 0].sum(), seed=0)
-    assert (ratio.estimate, ratio.low, ratio.high) == (2.0, 2.0, 2.0)
-    median = metrics.bootstrap_interval(np.arange(101.0), np.median, seed=0)
-    assert median.estimate == 50 and 35 < median.low < 50 < median.high < 65
-    assert median == metrics.bootstrap_interval(np.arange(101.0), np.median, seed=0)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -79,14 +79,6 @@ class Profile:
     def as_dict(self) -> dict:
         return asdict(self)
 
-    @classmethod
-    def from_dict(cls, record: Mapping) -> Profile:
-        return cls(record["name"], record["form"], {name: _figure(part) for name, part in record["figures"].items()})
-
-
-def _figure(record: Mapping) -> Figure:
-    return Figure(**{**record, "parts": {name: _figure(part) for name, part in record["parts"].items()}})
-
 
 def profile(
     rows: Iterable[Mapping],

@@ -8,7 +8,6 @@ whoever wants the whole must be joined by all the others, or they wait for each 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator, FullyShardedDataParallelPlugin, PartialState
@@ -16,8 +15,6 @@ from accelerate.utils import DistributedType
 from torch.distributed.tensor import DTensor
 
 from lessons_lib.errors import UserError
-
-LAUNCH = Path(__file__).parent / "launch"  # configurations for `accelerate launch --config_file`
 
 
 def make_accelerator() -> Accelerator:

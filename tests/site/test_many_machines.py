@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from importlib import import_module
 
 import pytest
 import yaml
@@ -46,8 +45,9 @@ def test_each_command_is_taken(root):
 
 
 def test_every_shipped_configuration_is_on_the_page(root):
-    launch = import_module("lessons_lib.training.sharding").LAUNCH
+    launch = root / "lessons_lib" / "training" / "launch"
     page = (root / "book" / "many_machines.md").read_text(encoding="utf-8")
+    assert launch.is_dir()
     assert not [path.name for path in launch.glob("*.yaml") if f"lessons_lib/training/launch/{path.name}" not in page]
 
 

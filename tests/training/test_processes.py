@@ -26,8 +26,10 @@ import yaml
 from accelerate.commands.launch import launch_command_parser
 
 from lessons_lib.models.loading import load, save
-from lessons_lib.training.sharding import LAUNCH, whole_weights
+from lessons_lib.training import sharding
+from lessons_lib.training.sharding import whole_weights
 
+LAUNCH = Path(sharding.__file__).with_name("launch")  # the configurations that the library ships
 KINDS = {"one_machine.yaml": "copies", "fsdp.yaml": "sharded"}
 PARAMETERS = sum(parameter.numel() for parameter in tiny.model("llama").parameters())
 
