@@ -112,7 +112,7 @@ def test_no_circles():
     def visit(name):
         state[name] = "open"
         path.append(name)
-        for target in sorted(own_imports(name, include_lazy=False)):
+        for target in sorted(own_imports(name, include_lazy=not name.startswith("explorers."))):
             assert state.get(target) != "open", f"a circle: {' → '.join([*path[path.index(target) :], target])}"
             if target not in state:
                 visit(target)

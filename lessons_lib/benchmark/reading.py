@@ -102,7 +102,7 @@ def verdicts(table: pd.DataFrame, arms: Sequence[str] = FIVE, measure: str = "go
     rows = []
     for regime in _regimes(table):
         scores, checkpoints = paired(table, regime, arms, measure)
-        found = statistics.verdict(scores, checkpoints)
+        found = statistics.best_set(scores, checkpoints)
         lead = found.lead
         rows.append(
             (regime, found.leader, found.winner, found.members, lead.estimate, lead.low, lead.high, len(checkpoints))

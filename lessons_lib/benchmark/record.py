@@ -84,8 +84,8 @@ def transfer(
         checkpoints.folder("base", size)
     how = {"command": "benchmark --part transfer", "jobs": jobs, "dask": dask, "progress": progress}
     wanted = sizes.cells(models)
-    in_order(folder, sizes.TUNING, sizes.Search(choices), ("size", "regime", "arm"), wanted, **how)
-    run = sizes.Run(store.read(sizes.TUNING, folder))
+    in_order(folder, sizes.TUNING, sizes.TransferSearch(choices), ("size", "regime", "arm"), wanted, **how)
+    run = sizes.TransferRun(store.read(sizes.TUNING, folder))
     runs = itertools.product(models, sizes.REGIMES, sizes.ARMS, sizes.SEEDS)
     key = ("size", "regime", "arm", "seed")
     return in_order(folder, sizes.NAME, run, key, list(runs), current=run.current, **how)

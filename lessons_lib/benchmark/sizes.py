@@ -27,7 +27,7 @@ def cells(sizes) -> list[tuple[str, str, str]]:
     return [(size, regime, arm) for size in sizes for regime in REGIMES for arm in design.FIVE]
 
 
-class Search:
+class TransferSearch:
     """The search for a learning rate and a stop; an object, so that it travels with the small size's choices."""
 
     def __init__(self, choices: pd.DataFrame):
@@ -46,7 +46,7 @@ class Search:
         return rows
 
 
-class Run:
+class TransferRun:
     """One run on test prompts at what the search chose."""
 
     def __init__(self, searched: pd.DataFrame):

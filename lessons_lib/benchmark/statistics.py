@@ -20,7 +20,7 @@ from lessons_lib.metrics import Interval, t_quantile
 ALPHA = 0.05
 
 
-class Estimate(NamedTuple):
+class MeanEstimate(NamedTuple):
     """A mean over checkpoints, its standard error, and the number of runs behind it."""
 
     mean: float
@@ -42,7 +42,7 @@ class Estimate(NamedTuple):
         return self.mean / self.error if self.error else math.copysign(math.inf, self.mean)
 
 
-def estimate(values: ArrayLike, checkpoints: Sequence) -> Estimate:
+def estimate(values: ArrayLike, checkpoints: Sequence) -> MeanEstimate:
     """The mean of the checkpoints' means, with the hierarchical bootstrap's standard error.
 
     A resample draws J of the J checkpoints with replacement, and from each as many of its runs as it has. With m_j
@@ -55,7 +55,7 @@ def estimate(values: ArrayLike, checkpoints: Sequence) -> Estimate:
     """
     values = np.asarray(values, dtype=float)
     mean, error = _mean_and_error(values, checkpoints)
-    return Estimate(float(mean), float(error), len(values))
+    return MeanEstimate(float(mean), float(error), len(values))
 
 
 def _mean_and_error(values: np.ndarray, checkpoints: Sequence) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +75,7 @@ def _places(checkpoints: Sequence) -> np.ndarray:
     return np.array([names.index(name) for name in checkpoints])
 
 
-class Comparison(NamedTuple):
+class PairwiseComparison(NamedTuple):
     """Two arms: the mean difference, its interval after Holm's correction, and whether that excludes 0."""
 
     better: str
@@ -84,7 +84,9 @@ class Comparison(NamedTuple):
     significant: bool
 
 
-def compare(scores: Mapping[str, ArrayLike], checkpoints: Sequence, *, alpha: float = ALPHA) -> list[Comparison]:
+def compare(
+    scores: Mapping[str, ArrayLike], checkpoints: Sequence, *, alpha: float = ALPHA
+) -> list[PairwiseComparison]:
     """All pairs of arms, with Holm's step-down correction over the pairs, surest first.
 
     Args:
@@ -104,11 +106,11 @@ def compare(scores: Mapping[str, ArrayLike], checkpoints: Sequence, *, alpha: fl
             level = alpha / (len(found) - place)
         interval = difference.interval(level)
         alive = alive and interval.low > 0
-        comparisons.append(Comparison(better, worse, interval, alive))
+        comparisons.append(PairwiseComparison(better, worse, interval, alive))
     return comparisons
 
 
-class Verdict(NamedTuple):
+class BestSet(NamedTuple):
     """Who leads, and who cannot be told from the leader: a winner where nobody else is in `members`."""
 
     leader: str
@@ -120,7 +122,7 @@ class Verdict(NamedTuple):
         return self.leader if self.members == (self.leader,) else None
 
 
-def verdict(scores: Mapping[str, ArrayLike], checkpoints: Sequence, *, alpha: float = ALPHA) -> Verdict:
+def best_set(scores: Mapping[str, ArrayLike], checkpoints: Sequence, *, alpha: float = ALPHA) -> BestSet:
     """The leader by its mean over checkpoints, and the arms whose difference from it may be 0; as for `compare`."""
     means = {arm: estimate(values, checkpoints).mean for arm, values in scores.items()}
     leader, second = sorted(means, key=means.__getitem__, reverse=True)[:2]
@@ -130,7 +132,7 @@ def verdict(scores: Mapping[str, ArrayLike], checkpoints: Sequence, *, alpha: fl
         if leader in pair[:2]
     }
     tied = sorted((arm for arm, pair in own.items() if not pair.significant), key=means.__getitem__, reverse=True)
-    return Verdict(leader, (leader, *tied), own[second].difference)
+    return BestSet(leader, (leader, *tied), own[second].difference)
 
 
 def spread(values: ArrayLike, checkpoints: Sequence) -> tuple[float, float]:

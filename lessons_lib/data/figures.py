@@ -338,15 +338,15 @@ def _qlora(records: Records) -> list[Measure]:
     ]  # fmt: skip
 
 
-def _sides(r: real_rows.Verdict) -> tuple[real_rows.Answer, real_rows.Answer]:
+def _sides(r: real_rows.Judgement) -> tuple[real_rows.Generation, real_rows.Generation]:
     return (r.first, r.second) if r.winner == "first" else (r.second, r.first)
 
 
-def _texts(r: real_rows.Verdict) -> tuple[str, ...]:
+def _texts(r: real_rows.Judgement) -> tuple[str, ...]:
     return tuple(answer.text for answer in _sides(r))
 
 
-def _whole(r: real_rows.Verdict) -> tuple[str, ...]:
+def _whole(r: real_rows.Judgement) -> tuple[str, ...]:
     return tuple(answer.text + answer.rest for answer in _sides(r))
 
 

@@ -194,7 +194,7 @@ WINNERS = {1: "first", 2: "second", 3: "tie", -1: None}
 
 
 @dataclass(frozen=True)
-class Answer:
+class Generation:
     """What a model wrote: `text` is what the judge read, `rest` the turns that it went on to invent."""
 
     model: str
@@ -203,13 +203,13 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """One verdict of GPT-4 on two answers in one order; `winner` is None where its answer was not understood."""
 
     question_id: int
     prompt: str
-    first: Answer
-    second: Answer
+    first: Generation
+    second: Generation
     winner: str | None  # "first", "second", "tie"
 
     @property
@@ -238,23 +238,23 @@ def read_qlora(paths: Mapping[str, Path]) -> Records:
             for row in read_records(path):
                 question = row["question_id"]
                 sides = answers[first, question], answers[second, question]
-                verdicts.append(Verdict(question, questions[question], *sides, WINNERS[row["score"]]))
+                verdicts.append(Judgement(question, questions[question], *sides, WINNERS[row["score"]]))
     return Records(verdicts)
 
 
-def _answer(model: str, row: dict) -> Answer:
+def _answer(model: str, row: dict) -> Generation:
     """In the Guanaco files `text` is the question, and the judge was given `generation_truncated`, cut once more."""
     if "generation_truncated" not in row:
-        return Answer(model, row["text"], "")
+        return Generation(model, row["text"], "")
     text = row["generation_truncated"].split(RUN_ON)[0]
-    return Answer(model, text, row["generation"].removeprefix(text))
+    return Generation(model, text, row["generation"].removeprefix(text))
 
 
 def _short(model: str) -> str:
     return model.removeprefix("answer-").removesuffix("-vicuna-generations-topp0.9-temp0.7")
 
 
-def _qlora_pairs(records: Iterable[Verdict]) -> Iterator[dict]:
+def _qlora_pairs(records: Iterable[Judgement]) -> Iterator[dict]:
     """One pair for each two answers of which the same one wins in both orders."""
     first_seen = {}
     for r in records:
@@ -264,7 +264,7 @@ def _qlora_pairs(records: Iterable[Verdict]) -> Iterator[dict]:
             yield {"prompt": r.prompt, "chosen": chosen.text, "rejected": rejected.text}
 
 
-def _qlora_judgements(records: Iterable[Verdict]) -> Iterator[dict]:
+def _qlora_judgements(records: Iterable[Judgement]) -> Iterator[dict]:
     for r in records:
         item = "/".join(map(str, r.order_free))
         sides = {"prompt": r.prompt, "first": r.first.text, "second": r.second.text, "verdict": r.winner}

@@ -29,7 +29,7 @@ WINDOW = 8  # batches whose texts are sorted by length together, which leaves li
 
 
 @dataclass(frozen=True)
-class Recipe:
+class CheckpointRecipe:
     """Everything that decides what a build makes."""
 
     architecture: str = "gpt2"
@@ -49,9 +49,9 @@ class Recipe:
 
 
 RECIPES = {
-    "small": Recipe(),
-    "llama": Recipe(architecture="llama", activation="silu", sft_steps=1000),
-    "large": Recipe(
+    "small": CheckpointRecipe(),
+    "llama": CheckpointRecipe(architecture="llama", activation="silu", sft_steps=1000),
+    "large": CheckpointRecipe(
         architecture="llama",
         layers=4,
         width=128,
@@ -66,7 +66,9 @@ RECIPES = {
 
 
 @one_thread()
-def build(root: Path, recipe: Recipe, *, fresh: bool = False, device: str = "cpu", progress: bool = True) -> None:
+def build(
+    root: Path, recipe: CheckpointRecipe, *, fresh: bool = False, device: str = "cpu", progress: bool = True
+) -> None:
     """Make base, sft-0 to sft-2, their pools and CARD.md under `root`.
 
     Args:
@@ -86,7 +88,7 @@ def build(root: Path, recipe: Recipe, *, fresh: bool = False, device: str = "cpu
     (root / "CARD.md").write_text(card(root, recipe), encoding="utf-8")
 
 
-def _stage(folder: Path, recipe: Recipe, make: Callable[[Path], None]) -> None:
+def _stage(folder: Path, recipe: CheckpointRecipe, make: Callable[[Path], None]) -> None:
     """Make `folder` unless the same recipe has; a folder appears only once it is whole."""
     stamp = folder / "recipe.json"
     if stamp.is_file() and json.loads(stamp.read_text()) == asdict(recipe):
@@ -100,7 +102,7 @@ def _stage(folder: Path, recipe: Recipe, make: Callable[[Path], None]) -> None:
     unfinished.rename(folder)
 
 
-def _make_base(path: Path, recipe: Recipe, device: str, progress: bool) -> None:
+def _make_base(path: Path, recipe: CheckpointRecipe, device: str, progress: bool) -> None:
     model = making.new_model(
         recipe.architecture,
         vocab_size=len(world.VOCABULARY),
@@ -120,7 +122,7 @@ def _make_base(path: Path, recipe: Recipe, device: str, progress: bool) -> None:
     _save(model, path)
 
 
-def _make_sft(path: Path, seed: int, recipe: Recipe, device: str, progress: bool) -> None:
+def _make_sft(path: Path, seed: int, recipe: CheckpointRecipe, device: str, progress: bool) -> None:
     model = loading.load(path.parent / "base")[0].to(device)
     label = f"sft-{seed}"
     rng = random.Random(label)
@@ -188,7 +190,7 @@ def _save(model, path: Path) -> None:
     loading.save(model, tokenizer, path)
 
 
-def card(root: Path, recipe: Recipe) -> str:
+def card(root: Path, recipe: CheckpointRecipe) -> str:
     """The model card: how the checkpoints under `root` were made, and what they measure on the validation prompts."""
     columns = {name: _measure(root / name, recipe) for name in checkpoints.NAMES}
     lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
@@ -200,7 +202,7 @@ def card(root: Path, recipe: Recipe) -> str:
     return CARD.format(table="\n".join(lines), recipe=json.dumps(asdict(recipe), indent=2), **facts, **asdict(recipe))
 
 
-def _measure(folder: Path, recipe: Recipe) -> dict[str, str]:
+def _measure(folder: Path, recipe: CheckpointRecipe) -> dict[str, str]:
     """The card's figures for one checkpoint: each an estimate and the half-width of its 95 % interval."""
     model = loading.load(folder)[0]
     measured = Evaluator(model, split="validation", samples=recipe.card_samples)(model)

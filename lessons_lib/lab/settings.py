@@ -16,7 +16,7 @@ from lessons_lib.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
-class Setting:
+class StartingPoint:
     """How to run one method in the lab: by default, from an SFT checkpoint through 1,000 pairs twice.
 
     Attributes:
@@ -50,13 +50,13 @@ class Setting:
 
 
 _TRIED = "a starting point from short trials in such a world; not yet searched"
-SETTINGS: Mapping[str, Setting] = MappingProxyType(
+SETTINGS: Mapping[str, StartingPoint] = MappingProxyType(
     {
-        "dpo": Setting("dpo", {"beta": 0.5}, 2e-4, _TRIED),
-        "ipo": Setting("ipo", {"tau": 0.1}, 4e-4, _TRIED),
-        "kto": Setting("kto", {"beta": 0.5}, 7e-4, _TRIED),
-        "orpo": Setting("orpo", {"lam": 3.0}, 7e-4, _TRIED),
-        "simpo": Setting("simpo", {"beta": 5.0, "gamma": 1.0}, 2e-4, _TRIED),
-        "orpo_from_base": Setting("orpo", {"lam": 0.5}, 3e-3, _TRIED, pairs=2000, max_steps=350, start="base"),
+        "dpo": StartingPoint("dpo", {"beta": 0.5}, 2e-4, _TRIED),
+        "ipo": StartingPoint("ipo", {"tau": 0.1}, 4e-4, _TRIED),
+        "kto": StartingPoint("kto", {"beta": 0.5}, 7e-4, _TRIED),
+        "orpo": StartingPoint("orpo", {"lam": 3.0}, 7e-4, _TRIED),
+        "simpo": StartingPoint("simpo", {"beta": 5.0, "gamma": 1.0}, 2e-4, _TRIED),
+        "orpo_from_base": StartingPoint("orpo", {"lam": 0.5}, 3e-3, _TRIED, pairs=2000, max_steps=350, start="base"),
     }
 )

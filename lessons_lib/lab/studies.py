@@ -38,7 +38,7 @@ RowMaker = Callable[..., list[dict]]  # (pool of scored samples, *, seed) -> pre
 
 
 @dataclass(frozen=True)
-class Arm:
+class StudyArm:
     """One curve of a study: a method, and where it departs from the study.
 
     Attributes:
@@ -55,7 +55,7 @@ class Arm:
     settings: Mapping[str, object] = field(default_factory=dict)
     make_rows: RowMaker | None = None
     start: str = "sft"
-    first: Arm | None = None
+    first: StudyArm | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Study:
     question: str
     make_rows: RowMaker
     config: TrainConfig
-    arms: Mapping[str, Arm]
+    arms: Mapping[str, StudyArm]
     seeds: tuple[int, ...] = tuple(range(6))
     samples: int = 512  # replies to test prompts, scored at each evaluation
 
@@ -141,7 +141,7 @@ def by_seed(history: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
     }
 
 
-def _start_of(arm: Arm, checkpoint: str, study: Study, common: TrainConfig, progress: bool):
+def _start_of(arm: StudyArm, checkpoint: str, study: Study, common: TrainConfig, progress: bool):
     """(model, tokenizer) that an arm begins at: a checkpoint, or what its first arm made of one."""
     from lessons_lib.training.loop import train
 

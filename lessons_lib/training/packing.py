@@ -32,7 +32,7 @@ from lessons_lib.training.collation import TokenRows
 ARCHITECTURES = ("gpt2", "llama", "qwen2", "qwen3")
 
 
-class Packed(NamedTuple):
+class PackedBatch(NamedTuple):
     """A batch as one row of tokens, and where each token belongs.
 
     Attributes:
@@ -64,7 +64,7 @@ def can_pack(model) -> bool:
 def packed_logps(model, rows: TokenRows, *, bf16: bool = False) -> torch.Tensor:
     """Summed log-prob of every response, (columns · rows,), column by column; see `scoring.response_logps`."""
     device = next(model.parameters()).device
-    packed = Packed(*(tensor.to(device) for tensor in pack(rows)))
+    packed = PackedBatch(*(tensor.to(device) for tensor in pack_rows(rows)))
     with (
         torch.autocast(device.type, torch.bfloat16, enabled=bf16),
         attention_by(attend, model),
@@ -96,7 +96,7 @@ def scores_for(targets: torch.Tensor, model):
         del head.forward  # the class has it too
 
 
-def attend(module, query, key, value, attention_mask, *, packed: Packed, scaling: float | None = None, **_):
+def attend(module, query, key, value, attention_mask, *, packed: PackedBatch, scaling: float | None = None, **_):
     """Attention in the plain path's sequences, for tokens that lie in one row; called by transformers' layers.
 
     Args:
@@ -120,8 +120,8 @@ def attend(module, query, key, value, attention_mask, *, packed: Packed, scaling
     return seen.transpose(1, 2).flatten(0, 1).index_select(0, packed.homes).unsqueeze(0), None
 
 
-def pack(rows: TokenRows) -> Packed:
-    """Lay the rows out; see `Packed`."""
+def pack_rows(rows: TokenRows) -> PackedBatch:
+    """Lay the rows out; see `PackedBatch`."""
     columns = list(rows.responses.values())
     count, longest = (
         len(rows),
@@ -146,4 +146,4 @@ def pack(rows: TokenRows) -> Packed:
             targets += response
             owners += itertools.repeat(owner, len(response))
     lists = ([tokens], [positions], sequences, homes, predictors, targets, owners)
-    return Packed(*(torch.from_numpy(np.asarray(values)) for values in lists))
+    return PackedBatch(*(torch.from_numpy(np.asarray(values)) for values in lists))

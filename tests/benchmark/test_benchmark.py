@@ -78,10 +78,10 @@ def test_holm_steps_down_as_on_paper():
 def test_a_clear_leader_wins_and_a_close_one_ties():
     noise = np.random.default_rng(0).normal(0, 0.1, (3, 12))
     clear = dict(zip("abc", noise + [[2.0], [1.0], [0.0]], strict=True))
-    found = statistics.verdict(clear, CHECKPOINTS)
+    found = statistics.best_set(clear, CHECKPOINTS)
     assert found.winner == found.leader == "a" and found.members == ("a",) and found.lead.low > 0
     close = dict(zip("abc", noise + [[1.0], [0.99], [0.0]], strict=True))
-    found = statistics.verdict(close, CHECKPOINTS)
+    found = statistics.best_set(close, CHECKPOINTS)
     assert found.winner is None and set(found.members) == {"a", "b"}
 
 
@@ -96,7 +96,7 @@ def test_an_invented_tie_is_called_a_tie(between):
     wrong = 0
     for _ in range(300):
         scores = {arm: rng.normal(size=12) + between * rng.normal(size=3)[place] for arm in "abcde"}
-        wrong += statistics.verdict(scores, CHECKPOINTS).winner is not None
+        wrong += statistics.best_set(scores, CHECKPOINTS).winner is not None
     assert wrong / 300 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 300)
 
 

@@ -358,10 +358,10 @@ def test_another_model_is_searched_and_run(tmp_path, monkeypatch):
     build.build(tmp_path / "llama", recipe, progress=False)
     monkeypatch.setattr(sizes, "FACTORS", (1.0,))
     monkeypatch.setattr(sizes, "REGIMES", ("clean",))
-    search = sizes.Search(benchmark.choices())
+    search = sizes.TransferSearch(benchmark.choices())
     rows = search("llama", "clean", "dpo")
     assert [row["stop"] for row in rows] == list(design.STOPS) and {row["size"] for row in rows} == {"llama"}
-    (row,) = sizes.Run(pd.DataFrame(rows))("llama", "clean", "dpo", 0)
+    (row,) = sizes.TransferRun(pd.DataFrame(rows))("llama", "clean", "dpo", 0)
     assert row["size"] == "llama" and row["peak_mb"] > 0 and np.isfinite(row["kl"])
 
 

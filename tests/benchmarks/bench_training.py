@@ -20,7 +20,7 @@ from peers import Case, Ours, Theirs, alone
 from table import Row, print_rows
 from torch.profiler import ProfilerActivity, profile
 
-from lessons_lib.training.packing import pack
+from lessons_lib.training.packing import pack_rows
 
 SIZES = ("1.1 M", "10 M")
 STEPS = {"1.1 M": 20, "10 M": 6}  # of each round
@@ -161,7 +161,7 @@ def flops(case: Case, side: str) -> float:
     rows, batches = case.batches()
     total = 0
     for batch in batches:
-        packed = pack(rows.select(batch.rows))
+        packed = pack_rows(rows.select(batch.rows))
         places = packed.position_ids[0] + 1  # of each token: as many tokens as it attends to
         if side == "trl":
             second = [torch.arange(1, len(rows.prompts[row]) + 1) for row in batch.rows]

@@ -7,7 +7,15 @@ import pytest
 
 from lessons_lib.data import figures, real, twins
 from lessons_lib.data.figures import Measure, cohens_kappa, committed, finding, implied_flip, measure
-from lessons_lib.data.real_rows import Answer, Comparison, Demonstration, RatedPassage, Records, Verdict, VotedPair
+from lessons_lib.data.real_rows import (
+    Comparison,
+    Demonstration,
+    Generation,
+    Judgement,
+    RatedPassage,
+    Records,
+    VotedPair,
+)
 
 NAMES = list(real.DATASETS)
 
@@ -94,10 +102,10 @@ def test_feedbackqa_figures():
 
 
 def test_qlora_figures():
-    x, y = Answer("x", "one two three", ""), Answer("y", "one two", " three four")
+    x, y = Generation("x", "one two three", ""), Generation("y", "one two", " three four")
 
     def both_orders(question, one, other):
-        return [Verdict(question, "Q", x, y, one), Verdict(question, "Q", y, x, other)]
+        return [Judgement(question, "Q", x, y, one), Judgement(question, "Q", y, x, other)]
 
     rows = Records(
         both_orders(1, "first", "second")  # x in both orders: consistent

@@ -306,12 +306,12 @@ def test_qlora_cuts_what_the_model_went_on_to_invent():
     phrase = f"Because. {real_rows.RUN_ON} assistant."
     cut_again = real_rows._answer("g", {**row, "generation": phrase, "generation_truncated": phrase})
     assert cut_again.text == "Because. "
-    assert real_rows._answer("b", {"question_id": 1, "text": "Because."}) == real_rows.Answer("b", "Because.", "")
+    assert real_rows._answer("b", {"question_id": 1, "text": "Because."}) == real_rows.Generation("b", "Because.", "")
 
 
 def verdict(first, second, winner, question=1):
-    return real_rows.Verdict(question, "Q?", real_rows.Answer(first, f"text of {first}", ""),
-                             real_rows.Answer(second, f"text of {second}", ""), winner)  # fmt: skip
+    return real_rows.Judgement(question, "Q?", real_rows.Generation(first, f"text of {first}", ""),
+                             real_rows.Generation(second, f"text of {second}", ""), winner)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lessons_lib.models.making import from_config, new_model
 from lessons_lib.training import packing, scoring
 from lessons_lib.training.collation import TokenRows, tokenize_rows
-from lessons_lib.training.packing import ARCHITECTURES, can_pack, pack, packed_logps
+from lessons_lib.training.packing import ARCHITECTURES, can_pack, pack_rows, packed_logps
 from lessons_lib.training.scoring import padded_logps
 
 COLUMNS = ("chosen", "rejected")
@@ -145,7 +145,7 @@ def test_scoring_without_gradients_makes_pieces_too(rows, monkeypatch):
 
 
 def test_the_layout_spells_the_plain_sequences(rows):
-    packed = pack(rows)
+    packed = pack_rows(rows)
     for number, prompt in enumerate(rows.prompts):
         for column, name in enumerate(COLUMNS):
             whole = prompt + rows.responses[name][number]

@@ -3,7 +3,7 @@
 from functools import partial
 
 from lessons_lib.lab import annotators
-from lessons_lib.lab.studies import Arm, Study
+from lessons_lib.lab.studies import Study, StudyArm
 from lessons_lib.training.config import TrainConfig
 
 SEEDS = (0, 1, 2)  # one from each SFT checkpoint
@@ -15,14 +15,16 @@ METHODS = {
 }
 
 
-def _arms(methods: tuple[str, ...], pairs: int) -> dict[str, Arm]:
+def _arms(methods: tuple[str, ...], pairs: int) -> dict[str, StudyArm]:
     """An arm for each method and share of flips, such as "dpo_40"."""
     arms = {}
     for key in methods:
         name, method, hyperparameters = METHODS[key]
         for flips in FLIPS:
             rows = partial(annotators.label_pairs, n=pairs, flip_rate=flips / 100)
-            arms[f"{key}_{flips}"] = Arm(f"{name}, {flips} % flips", method, {"hyperparameters": hyperparameters}, rows)
+            arms[f"{key}_{flips}"] = StudyArm(
+                f"{name}, {flips} % flips", method, {"hyperparameters": hyperparameters}, rows
+            )
     return arms
 
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from lessons_lib.lab import annotators
 from lessons_lib.lab.checkpoints import Pool
-from lessons_lib.lab.studies import Arm, Study
+from lessons_lib.lab.studies import Study, StudyArm
 from lessons_lib.training.config import TrainConfig
 
 
-class Rows:
+class ConvertedLog:
     """One log a seed, turned into training data by one of the conversions of `raters`."""
 
     def __init__(self, convert: Callable[[list[dict]], list[dict]]):
@@ -26,13 +26,13 @@ _KTO = {"hyperparameters": {"beta": 0.5}, "learning_rate": 7e-4, "batch_size": 3
 LOG_TO_PAIRS = Study(
     name="log_to_pairs",
     question="One log of single thumbs: what do its pairs teach, and what do all of its thumbs?",
-    make_rows=Rows(annotators.unanimous_pairs),
+    make_rows=ConvertedLog(annotators.unanimous_pairs),
     config=TrainConfig(max_steps=100, learning_rate=2e-4, evaluate_every=25, append_eos=False),
     arms={
-        "kto_all": Arm("KTO, every thumb", "kto", _KTO, Rows(annotators.every_thumb)),
-        "kto_kept": Arm("KTO, thumbs of the pairs", "kto", _KTO, Rows(annotators.thumbs_in_pairs)),
-        "dpo": Arm("DPO, the pairs", "dpo", {"hyperparameters": {"beta": 0.5}}),
-        "orpo": Arm("ORPO, the pairs", "orpo", {"hyperparameters": {"lam": 3.0}, "learning_rate": 7e-4}),
+        "kto_all": StudyArm("KTO, every thumb", "kto", _KTO, ConvertedLog(annotators.every_thumb)),
+        "kto_kept": StudyArm("KTO, thumbs of the pairs", "kto", _KTO, ConvertedLog(annotators.thumbs_in_pairs)),
+        "dpo": StudyArm("DPO, the pairs", "dpo", {"hyperparameters": {"beta": 0.5}}),
+        "orpo": StudyArm("ORPO, the pairs", "orpo", {"hyperparameters": {"lam": 3.0}, "learning_rate": 7e-4}),
     },
 )
 STUDIES = (LOG_TO_PAIRS,)

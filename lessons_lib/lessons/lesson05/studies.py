@@ -3,7 +3,7 @@
 from functools import partial
 
 from lessons_lib.lab import annotators
-from lessons_lib.lab.studies import Arm, Study
+from lessons_lib.lab.studies import Study, StudyArm
 from lessons_lib.training.config import TrainConfig
 
 NEAR_DETERMINISTIC = Study(
@@ -13,10 +13,10 @@ NEAR_DETERMINISTIC = Study(
     # A constant step, so that nothing but the loss can stop the margin.
     config=TrainConfig(max_steps=300, learning_rate=3e-4, schedule="constant", evaluate_every=25, append_eos=False),
     arms={
-        "dpo_0.1": Arm("DPO, β = 0.1", "dpo", {"hyperparameters": {"beta": 0.1}}),
-        "dpo_0.5": Arm("DPO, β = 0.5", "dpo", {"hyperparameters": {"beta": 0.5}}),
-        "ipo_0.1": Arm("IPO, τ = 0.1", "ipo", {"hyperparameters": {"tau": 0.1}}),
-        "ipo_0.5": Arm("IPO, τ = 0.5", "ipo", {"hyperparameters": {"tau": 0.5}}),
+        "dpo_0.1": StudyArm("DPO, β = 0.1", "dpo", {"hyperparameters": {"beta": 0.1}}),
+        "dpo_0.5": StudyArm("DPO, β = 0.5", "dpo", {"hyperparameters": {"beta": 0.5}}),
+        "ipo_0.1": StudyArm("IPO, τ = 0.1", "ipo", {"hyperparameters": {"tau": 0.1}}),
+        "ipo_0.5": StudyArm("IPO, τ = 0.5", "ipo", {"hyperparameters": {"tau": 0.5}}),
     },
 )
 STUDIES = (NEAR_DETERMINISTIC,)

@@ -7,7 +7,7 @@ from functools import partial
 from lessons_lib.data.preferences import ratings_to_pairs
 from lessons_lib.lab import annotators
 from lessons_lib.lab.settings import SETTINGS
-from lessons_lib.lab.studies import Arm, Study
+from lessons_lib.lab.studies import Study, StudyArm
 from lessons_lib.training.config import TrainConfig
 
 RATINGS = 1500
@@ -27,20 +27,20 @@ def pairs(pool, *, seed: int, balance: str) -> list[dict]:
     return list(ratings_to_pairs(thumbs(pool, seed=seed, balance=balance)))
 
 
-def _kto(label: str, balance: str, **weights: float) -> Arm:
+def _kto(label: str, balance: str, **weights: float) -> StudyArm:
     # β and learning rate as the lab's table has them; 32 replies a step, as many as 16 pairs have.
     setting = SETTINGS["kto"]
     own = {"hyperparameters": setting.hyperparameters | weights, "learning_rate": setting.learning_rate}
-    return Arm(label, "kto", own | {"batch_size": 32}, partial(thumbs, balance=balance))
+    return StudyArm(label, "kto", own | {"batch_size": 32}, partial(thumbs, balance=balance))
 
 
-def _dpo(label: str, balance: str, steps: int) -> Arm:
+def _dpo(label: str, balance: str, steps: int) -> StudyArm:
     setting = SETTINGS["dpo"]
     own = {"hyperparameters": setting.hyperparameters, "learning_rate": setting.learning_rate}
-    return Arm(label, "dpo", own | {"max_steps": steps}, partial(pairs, balance=balance))
+    return StudyArm(label, "dpo", own | {"max_steps": steps}, partial(pairs, balance=balance))
 
 
-def _arms(balance: str) -> dict[str, Arm]:
+def _arms(balance: str) -> dict[str, StudyArm]:
     arms = {"kto": _kto("KTO, no weights", balance), "dpo": _dpo("DPO on the pairs, 80 steps", balance, 80)}
     if balance in WEIGHTS:
         arms["kto_weighted"] = _kto("KTO, weighted", balance, **WEIGHTS[balance])

@@ -3,7 +3,7 @@
 from functools import partial
 
 from lessons_lib.lab import annotators
-from lessons_lib.lab.studies import Arm, Study
+from lessons_lib.lab.studies import Study, StudyArm
 from lessons_lib.training.config import TrainConfig
 
 # 8,000 responses go through the model in every arm that starts at the base: two for each of a step's 16 pairs, one
@@ -12,7 +12,7 @@ from lessons_lib.training.config import TrainConfig
 _IMITATING = {"learning_rate": 3e-3}
 _DPO = {"hyperparameters": {"beta": 0.5}, "learning_rate": 2e-4}
 _SIMPO = {"hyperparameters": {"beta": 5.0, "gamma": 1.0}, "learning_rate": 2e-4}
-_SFT = Arm("SFT", "sft", {**_IMITATING, "max_steps": 250}, start="base")
+_SFT = StudyArm("SFT", "sft", {**_IMITATING, "max_steps": 250}, start="base")
 
 # The pairs are samples of an SFT checkpoint, so for the base model they are another model's text.
 _PAIRS = partial(annotators.label_pairs, n=2000)
@@ -24,11 +24,11 @@ ONE_STAGE = Study(
     make_rows=_PAIRS,
     config=_CONFIG,
     arms={
-        "orpo": Arm("ORPO", "orpo", {**_IMITATING, "hyperparameters": {"lam": 0.5}}, start="base"),
-        "sft_dpo": Arm("SFT → DPO", "dpo", {**_DPO, "max_steps": 125}, first=_SFT),
-        "sft": Arm("SFT on the chosen", "sft", {**_IMITATING, "max_steps": 500}, start="base"),
+        "orpo": StudyArm("ORPO", "orpo", {**_IMITATING, "hyperparameters": {"lam": 0.5}}, start="base"),
+        "sft_dpo": StudyArm("SFT → DPO", "dpo", {**_DPO, "max_steps": 125}, first=_SFT),
+        "sft": StudyArm("SFT on the chosen", "sft", {**_IMITATING, "max_steps": 500}, start="base"),
         # The same pairs and the same DPO, from the checkpoint whose own samples they are.
-        "dpo_own": Arm("DPO on its own samples", "dpo", {**_DPO, "max_steps": 125}),
+        "dpo_own": StudyArm("DPO on its own samples", "dpo", {**_DPO, "max_steps": 125}),
     },
 )
 
@@ -38,8 +38,8 @@ NO_IMITATION = Study(
     make_rows=_PAIRS,
     config=_CONFIG,
     arms={
-        "dpo": Arm("DPO alone", "dpo", _DPO, start="base"),
-        "simpo": Arm("SimPO alone", "simpo", _SIMPO, start="base"),
+        "dpo": StudyArm("DPO alone", "dpo", _DPO, start="base"),
+        "simpo": StudyArm("SimPO alone", "simpo", _SIMPO, start="base"),
     },
     seeds=(0, 1, 2),  # one for each checkpoint: both end in text that is no reply
 )

@@ -3,7 +3,7 @@
 from functools import partial
 
 from lessons_lib.lab import annotators
-from lessons_lib.lab.studies import Arm, Study
+from lessons_lib.lab.studies import Study, StudyArm
 from lessons_lib.training.config import TrainConfig
 
 _LABELS = {
@@ -24,13 +24,13 @@ LENGTH = Study(
     make_rows=_LABELS["clean"],
     config=TrainConfig(max_steps=125, learning_rate=2e-4, append_eos=False),
     arms={
-        "dpo_clean": Arm("DPO, clean labels", "dpo", _DPO),
-        "simpo_clean": Arm("SimPO, clean labels", "simpo", _SIMPO),
-        "dpo_long": Arm("DPO, long replies favored", "dpo", _DPO, _LABELS["long"]),
-        "simpo_long": Arm("SimPO, long replies favored", "simpo", _SIMPO, _LABELS["long"]),
-        "dpo_random": Arm("DPO, random labels", "dpo", _DPO, _LABELS["random"]),
-        "simpo_random": Arm("SimPO, random labels", "simpo", _SIMPO, _LABELS["random"]),
-        "summed_random": Arm("SimPO on sums, random labels", "simpo", _SUMMED, _LABELS["random"]),
+        "dpo_clean": StudyArm("DPO, clean labels", "dpo", _DPO),
+        "simpo_clean": StudyArm("SimPO, clean labels", "simpo", _SIMPO),
+        "dpo_long": StudyArm("DPO, long replies favored", "dpo", _DPO, _LABELS["long"]),
+        "simpo_long": StudyArm("SimPO, long replies favored", "simpo", _SIMPO, _LABELS["long"]),
+        "dpo_random": StudyArm("DPO, random labels", "dpo", _DPO, _LABELS["random"]),
+        "simpo_random": StudyArm("SimPO, random labels", "simpo", _SIMPO, _LABELS["random"]),
+        "summed_random": StudyArm("SimPO on sums, random labels", "simpo", _SUMMED, _LABELS["random"]),
     },
 )
 STUDIES = (LENGTH,)

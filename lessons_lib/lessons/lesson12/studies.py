@@ -6,7 +6,7 @@ The runs of up to 100,000 preferences are the benchmark's scale part; these shar
 from functools import partial
 
 from lessons_lib.lab import annotators
-from lessons_lib.lab.studies import Arm, Study
+from lessons_lib.lab.studies import Study, StudyArm
 from lessons_lib.training.config import TrainConfig
 
 BATCH = 32
@@ -23,7 +23,9 @@ PAST_THE_PEAK = Study(
         append_eos=False,
         evaluate_every=10,
     ),
-    arms={f"dpo_{beta}": Arm(f"DPO, β = {beta}", "dpo", {"hyperparameters": {"beta": beta}}) for beta in (0.1, 0.5)},
+    arms={
+        f"dpo_{beta}": StudyArm(f"DPO, β = {beta}", "dpo", {"hyperparameters": {"beta": beta}}) for beta in (0.1, 0.5)
+    },
     seeds=(0, 1, 2),
     samples=256,
 )
