@@ -241,6 +241,11 @@ def test_load_without_such_a_folder(tmp_path):
         loading.load(tmp_path / "nothing")
 
 
+def test_an_error_of_transformers_is_told_in_its_first_sentence():
+    for said in ("No such model. Try another.", "No such model", "No such model.\nTry another", " No such model... "):
+        assert loading.first_sentence(OSError(said)) == "No such model."
+
+
 def test_load_from_an_empty_folder(tmp_path):
     with pytest.raises(UserError, match="cannot load"):
         loading.load(tmp_path)

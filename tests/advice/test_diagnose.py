@@ -168,7 +168,10 @@ def test_the_command_prints_writes_and_exits(tmp_path, capsys):
     picture = tmp_path / "curves.svg"
     assert command_line.main(["diagnose", str(LOGS["by_heart"]), "--picture", str(picture)]) == 1
     told = capsys.readouterr().out
-    assert "learnt by heart" in told and "try first" in told and picture.read_text().lstrip().startswith("<")
+    assert "learnt by heart" in told and picture.read_text().lstrip().startswith("<")
+    (fault,) = [fault for fault in FAULTS if fault.key == "by_heart"]
+    for heading, text in (("means", fault.meaning), ("try first", fault.remedy), ("source", fault.source)):
+        assert heading in told and text.split()[0] in told.partition(heading)[2], heading
     assert command_line.main(["diagnose", str(LOGS["healthy_dpo"]), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["findings"] == []
     assert command_line.main(["diagnose", str(tmp_path / "none")]) == 2

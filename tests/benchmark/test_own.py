@@ -1,6 +1,7 @@
 """A reader's own model and pairs: a local folder stands for it, a file or a dataset's look-alike for them."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from lessons_lib.data import twins
 from lessons_lib.data.preferences import prompt_keys
 from lessons_lib.errors import UserError
 from lessons_lib.models import likelihood, loading, making
+from lessons_lib.training import loop
 from lessons_lib.training.config import TrainConfig
 
 
@@ -97,6 +99,21 @@ def test_the_same_seed_gives_the_same_numbers_and_no_training_gives_no_margin(fo
     still = own.compare(folder, ("orpo",), learning_rate=1e-12, **options)
     assert abs(still.margin["orpo"]) < 1e-3
     assert still.likelier["untouched"] == still.likelier["orpo"]
+
+
+@pytest.mark.parametrize(("arm", "batch", "epochs"), [("dpo", 1, 1), ("kto", 2, 1), ("sft", 2, 2)])
+def test_every_arm_takes_as_many_responses_a_step_and_as_many_steps(arm, batch, epochs, folder, pairs, monkeypatch):
+    """A pair is two of KTO's rows and one of SFT's, of which it reads half."""
+    seen = {}
+    monkeypatch.setattr(
+        loop,
+        "train",
+        lambda model, rows, method, config, **_: seen.update(rows=rows, config=config) or SimpleNamespace(model=model),
+    )
+    setup = own.load(folder, str(pairs))
+    own.train_arm(setup, arm, TrainConfig(batch_size=8, epochs=3))
+    assert (seen["config"].batch_size, seen["config"].epochs) == (8 * batch, 3 * epochs)
+    assert len(seen["rows"]) == len(setup.pairs["train"]) * (2 if arm == "kto" else 1)
 
 
 def test_the_splits_share_no_prompt(folder, pairs):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ import torch
 
 from lessons_lib import benchmark
 from lessons_lib.__main__ import main
-from lessons_lib.benchmark import design, loop, record, runs, sizes, tuning
+from lessons_lib.benchmark import design, loop, record, runs, scaling, sizes, tuning
 from lessons_lib.benchmark.design import Point
 from lessons_lib.data.preferences import pairs_to_ratings
 from lessons_lib.lab import annotators, build, checkpoints, world
@@ -204,6 +205,27 @@ def test_a_run_is_the_same_again_and_measures_what_the_design_names():
     assert one["gold"] > untouched["gold"] + 0.2 and one["annotator_win_rate"] > untouched["annotator_win_rate"]
 
 
+# ---------------------------------------------------------------- a scale run
+
+
+@pytest.mark.parametrize(("rate", "pairs"), scaling.HORIZONS.items())
+def test_a_scale_run_is_measured_at_its_points_up_to_its_horizon(rate, pairs, monkeypatch):
+    def fit(model, rows, batches, method, config, *, stop, at):
+        assert (method, config.learning_rate, config.schedule) == ("dpo", rate, "constant")
+        for step in range(1, stop + 1):
+            at(step)
+
+    measures = dict.fromkeys(scaling.MEASURES, 0.0)
+    monkeypatch.setattr(loop, "fit", fit)
+    monkeypatch.setattr(scaling, "_stream", lambda *_: (None, [None] * (scaling.PAIRS // scaling.BATCH)))
+    monkeypatch.setattr(scaling, "_evaluator", lambda *_: SimpleNamespace(row=lambda model, step: measures))
+    found = scaling.run(1, "dpo", rate)
+    assert [row["step"] for row in found] == [0, *(step for step in scaling.POINTS if step <= pairs // scaling.BATCH)]
+    assert all(row["pairs"] == scaling.BATCH * row["step"] and row["checkpoint"] == "sft-1" for row in found)
+    recorded = benchmark.scale().query("arm == 'dpo' and learning_rate == @rate and seed == 1")
+    assert [row["step"] for row in found] == recorded["step"].tolist()
+
+
 # ---------------------------------------------------------------- recording
 
 
@@ -243,6 +265,16 @@ def test_runs_at_another_setting_are_made_again(tmp_path):
         tmp_path, range(3), lambda item: [{"item": item, "value": -1}], current=lambda row: row["item"] < 2
     )
     assert again.sort_values("item")["value"].tolist() == [0, 1, -1]
+
+
+def test_a_search_takes_the_arms_that_are_trained(tmp_path, monkeypatch):
+    searched = []
+    monkeypatch.setattr(record, "in_order", lambda folder, name, work, keys, wanted, **how: searched.append(wanted))
+    monkeypatch.setattr(store, "read", lambda *_: pd.DataFrame())
+    record.tune(tmp_path, regimes=("clean",), arms=("dpo", "sft", "untouched"))
+    first, again = searched
+    assert first == [("clean", "dpo"), ("clean", "sft")]
+    assert again == [(*cell, seed) for cell in first for seed in design.tuning_seeds("clean")[1:]]
 
 
 def test_a_killed_process_loses_at_most_the_run_in_flight(tmp_path):

@@ -55,6 +55,16 @@ def test_a_measure_shows_its_unit(unit, value, shown):
     assert Measure("k", "what", value, unit, "").show() == shown
 
 
+def test_a_pattern_does_not_depend_on_who_was_shown_what_first():
+    """Two raters of one comparison, the second with the sides exchanged: the longer response wins twice."""
+    row = Comparison(0, "user_0", "p", "m1", "m2", "a a a", "b", True, False, 2, "x")
+    swapped = replace(row, model_a="m2", model_b="m1", completion_a="b", completion_b="a a a", preference=-2,
+                      acceptable_a=False, acceptable_b=True, rater="y")  # fmt: skip
+    patterns = figures.TABLES["tulu1_human_eval"]["verdict_patterns"]
+    assert patterns(Records([row, swapped])) == {">Ax1+-,By2-+": 1}
+    assert patterns(Records([replace(swapped, rater="x"), replace(row, rater="y")])) == {">Ay2-+,Bx1+-": 1}
+
+
 # Each dataset's figures, on a handful of rows
 
 

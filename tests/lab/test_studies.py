@@ -1,11 +1,15 @@
 """Studies: a recorded run can be made again, and the file says how it was made."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from lessons_lib.commands.lab import studies as every_study
 from lessons_lib.lab import studies
 from lessons_lib.lessons.lesson05.studies import NEAR_DETERMINISTIC as STUDY
+from lessons_lib.training.config import objective_for
 
 
 def test_the_recorded_file_is_whole_and_says_how_it_was_made():
@@ -33,3 +37,12 @@ def test_a_recorded_run_can_be_made_again():
     assert again.loc[0, "gold"] == pytest.approx(recorded.loc[0, "gold"], abs=0.02)
     assert again["gold"].to_numpy() == pytest.approx(recorded.loc[again.index, "gold"].to_numpy(), abs=0.15)
     assert again["margin"].to_numpy() == pytest.approx(recorded.loc[again.index, "margin"].to_numpy(), abs=0.15)
+
+
+@pytest.mark.parametrize("study", every_study().values(), ids=lambda study: study.name)
+def test_every_study_can_be_run_and_is_recorded_at_its_setting(study):
+    for arm in study.arms.values():
+        for one in filter(None, (arm, arm.first)):
+            objective_for(one.method, dataclasses.replace(study.config, **one.settings))
+    shares = studies.recorded(study)["malformed"].dropna() * study.samples
+    assert (shares - shares.round()).abs().max() < 0.01  # of so many replies, and no other number of them

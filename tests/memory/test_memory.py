@@ -133,6 +133,15 @@ def test_the_logits_at_the_loss_are_four_float32_copies_of_response_positions():
     assert at_loss.logits_bytes == 4 * 4 * (2 * 2 * 80) * 128_256
 
 
+def test_tied_embeddings_take_two_gradients_before_they_join():
+    """The output embedding's is there when the input embedding's is made; untied, each has a place of its own."""
+    config = {**LLAMA, "hidden_size": 64, "vocab_size": 512}
+    for tied, lora_rank, held in ((True, 0, 512 * 64 * 4), (False, 0, 0), (True, 8, 0)):
+        model = read_architecture({**config, "tie_word_embeddings": tied})
+        step = estimate(Setting(model, "dpo", precision="float32", lora_rank=lora_rank, length=64))
+        assert step.moments["backward, embeddings"].workspace_bytes == held
+
+
 def test_kto_carries_half_the_sequences_of_a_pair():
     pair, single = (estimate(setting(key, batch_size=4)).moments["loss"] for key in ("dpo", "kto"))
     assert single.activations_bytes == pair.activations_bytes / 2

@@ -88,6 +88,14 @@ def test_claims_are_judged_by_their_intervals():
     assert claims._verdict([around]) == "not" and claims._verdict([around, below]) == "opposite"
 
 
+def test_every_claim_is_judged_and_what_was_not_run_says_so():
+    judged = claims.judge(benchmark.results())
+    assert judged["says"].tolist() == [claim.says for claim in claims.CLAIMS]
+    assert not judged["verdict"].isin(["not run"]).any() and judged["numbers"].map(len).min() >= 1
+    nothing = claims.judge(benchmark.results().query("regime == 'nowhere'"))
+    assert nothing["verdict"].tolist() == ["not run"] * len(claims.CLAIMS)
+
+
 def test_every_claim_names_cells_of_the_design_and_a_source_of_the_bibliography():
     cells = set(design.cells(tuple(design.REGIMES), tuple(design.ARMS)))
     sources = (PAGE.parent / "references.bib").read_text(encoding="utf-8")

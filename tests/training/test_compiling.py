@@ -43,6 +43,13 @@ def test_compiled_training_is_training(method, architecture):
     assert not torch._dynamo.utils.counters["graph_break"]  # in one piece
 
 
+def test_one_compiled_layer_serves_batches_of_every_shape(monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "compile", lambda call, **options: asked.append(options) or call)
+    layers = CompiledLayers(tiny.model()).layers
+    assert asked == [{"dynamic": True}] * len(layers)  # left to itself, the compiler starts with fixed shapes
+
+
 def test_outside_the_model_runs_as_it_did():
     model, calls = tiny.model(), []
     fused = CompiledLayers(model)

@@ -106,6 +106,7 @@ def check_verdict_of(function: Callable) -> Verdict:
         (THEIRS, [x + 0.4 for x in OURS], 0.2),
         ([1.0, 1.02, 0.98, 1.01], [1.01, 1.0, 0.99, 1.02], 0.2),
         ([1.0, 2.0, 0.5], [1.5, 0.5, 1.2], 0.2),
+        ([1.0, 2.0, 0.5], [1.5, 0.2, 0.6], 0.2),  # the mean lies outside ±smallest, and nothing can be told either
     ]
     return _check(function, verdict_of, mistakes, cases, 'one of "ours", "theirs", "tie", "cannot tell"')
 

@@ -49,6 +49,9 @@ WRONG = [
     ("cheapest_plan", lambda *a: [5, 256], "[seeds, prompts]"),
     ("cheapest_plan", lambda *a: None, "[seeds, prompts]"),
     ("verdict_of", lambda a, b, s: "ours" if sum(a) > sum(b) else "theirs", "the mean decides"),
+    ("verdict_of", lambda a, b, s: checks.verdict_of(b, a, s), "ours − theirs above 0"),
+    ("verdict_of", lambda a, b, s: "tie" if abs(sum(a) - sum(b)) / len(a) < s else checks.verdict_of(a, b, s),
+     "the interval's ends"),
     ("verdict_of", lambda a, b, s: "tie", "one of"),
     ("verdict_of", lambda a, b, s: "tie" if "t" in checks.verdict_of(a, b, s)[:1] or
      checks.verdict_of(a, b, s) == "cannot tell" else checks.verdict_of(a, b, s), "cannot tell"),
