@@ -77,7 +77,7 @@ class Mutant:
 
     def waits_for(self, wanted: list[str], again: bool) -> bool:
         """Whether a run of the wanted stages has something to tell of it."""
-        if again or self.end != "survived":
+        if again or self.end != "survived":  # one that is equivalent waits for nothing
             return self.end == ("survived" if again else "not run")
         return not set(wanted) <= set(self.first["passed"])
 
@@ -323,7 +323,6 @@ def _in_a_fork(copy: Path, arguments: list[str]) -> tuple[int | None, str]:
     with tempfile.TemporaryFile("w+") as told:
         child = os.fork()
         if not child:
-            os.setsid()
             os.chdir(copy)
             os.dup2(told.fileno(), 1)
             os.dup2(told.fileno(), 2)
@@ -334,7 +333,7 @@ def _in_a_fork(copy: Path, arguments: list[str]) -> tuple[int | None, str]:
         while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
             time.sleep(0.2)
         if not ended[0]:
-            os.killpg(child, signal.SIGKILL)
+            os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
         told.seek(0)
         return os.waitstatus_to_exitcode(ended[1]) if ended[0] else None, told.read()
