@@ -1,10 +1,11 @@
 """Exercise 2, hidden: the two figures on fresh logs, and the alarm on recorded runs that learners never see."""
 
+import json
 import random
 from pathlib import Path
 
-from lessons_lib.lessons.lesson02 import checks
 from lessons_lib.grading.spec import Exercise, Item
+from lessons_lib.lessons.lesson02 import checks
 from lessons_lib.recorded.store import read_logs
 
 RUNS = read_logs(Path(__file__).with_name("ex02_runs.json"))
@@ -38,7 +39,8 @@ def _judge(answer, case) -> float:
     """All points for at most one wrong run of twelve, half for two; a constant answer has six wrong and gets none."""
     truth = {json.dumps(run["log"]): run["noisy"] for run in RUNS}
     right = [truth[json.dumps(log)] for log in case["logs"]]
-    if not isinstance(answer, list) or len(answer) != len(right) or not all(isinstance(alarm, bool) for alarm in answer):
+    whole = isinstance(answer, list) and len(answer) == len(right)
+    if not whole or not all(isinstance(alarm, bool) for alarm in answer):
         return 0.0
     errors = sum(alarm != noisy for alarm, noisy in zip(answer, right))
     return {0: 1.0, 1: 1.0, 2: 0.5}.get(errors, 0.0)

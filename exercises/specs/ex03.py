@@ -2,8 +2,8 @@
 
 import random
 
-from lessons_lib.lessons.lesson03 import checks
 from lessons_lib.grading.spec import Exercise, Item
+from lessons_lib.lessons.lesson03 import checks
 
 WORDS = ("pear", "plum", "stone", "saw", "hammer", "red", "loud", "blue", "north", "door", "lamp", "rope")
 

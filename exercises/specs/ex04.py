@@ -2,8 +2,8 @@
 
 import random
 
-from lessons_lib.lessons.lesson04.checks import peak
 from lessons_lib.grading.spec import Exercise, Item
+from lessons_lib.lessons.lesson04.checks import peak
 
 
 def _weights(rng: random.Random) -> list[dict]:

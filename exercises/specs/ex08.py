@@ -3,8 +3,8 @@
 import random
 
 from lessons_lib import losses
-from lessons_lib.lessons.lesson08.checks import dpo_margin, simpo_margin
 from lessons_lib.grading.spec import Exercise, Item
+from lessons_lib.lessons.lesson08.checks import dpo_margin, simpo_margin
 
 
 def _batches(rng: random.Random) -> list[dict]:

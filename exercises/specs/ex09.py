@@ -3,8 +3,8 @@
 import random
 
 from lessons_lib.advice.decide import Facts
-from lessons_lib.lessons.lesson09.checks import share
 from lessons_lib.grading.spec import Exercise, Item
+from lessons_lib.lessons.lesson09.checks import share
 
 
 def _cases(rng: random.Random) -> list[dict]:

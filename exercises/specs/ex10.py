@@ -2,8 +2,8 @@
 
 import random
 
-from lessons_lib.lessons.lesson10 import checks
 from lessons_lib.grading.spec import Exercise, Item
+from lessons_lib.lessons.lesson10 import checks
 
 
 def _ratings(rng: random.Random, count: int) -> list[int]:

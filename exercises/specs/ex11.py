@@ -2,8 +2,8 @@
 
 import random
 
-from lessons_lib.lessons.lesson11.checks import cheapest, gpus_needed, plan_score
 from lessons_lib.grading.spec import Exercise, Item
+from lessons_lib.lessons.lesson11.checks import cheapest, gpus_needed, plan_score
 
 GPUS = {24: 0.5, 48: 0.9, 80: 2.4, 141: 3.6}  # GB of one, and about what its hour costs
 

@@ -4,8 +4,8 @@ import math
 import random
 from pathlib import Path
 
-from lessons_lib.lessons.lesson12 import checks
 from lessons_lib.grading.spec import Exercise, Item
+from lessons_lib.lessons.lesson12 import checks
 from lessons_lib.recorded.store import read_logs
 
 RUNS = read_logs(Path(__file__).with_name("ex12_logs.json"))

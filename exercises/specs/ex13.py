@@ -2,8 +2,8 @@
 
 import random
 
-from lessons_lib.lessons.lesson13 import checks
 from lessons_lib.grading.spec import Exercise, Item
+from lessons_lib.lessons.lesson13 import checks
 
 
 def _scores(rng: random.Random, seeds: int, lead: float, spread: float) -> dict:
@@ -34,7 +34,7 @@ def _costs(rng: random.Random) -> list[dict]:
 
 def _outcomes(rng: random.Random) -> list[dict]:
     """One comparison of each verdict, in an order of her own."""
-    cases = [_scores(rng, 8, 0.8, 0.2), _scores(rng, 8, -0.8, 0.2), _scores(rng, 10, 0.0, 0.02), _scores(rng, 3, 0.1, 0.9)]
+    cases = [_scores(rng, *drawn) for drawn in ((8, 0.8, 0.2), (8, -0.8, 0.2), (10, 0.0, 0.02), (3, 0.1, 0.9))]
     rng.shuffle(cases)
     return [case | {"smallest": 0.2} for case in cases]
 

@@ -2,11 +2,11 @@
 
 import random
 
-from lessons_lib.data import samples
 from lessons_lib.advice.decide import Facts, briefs
-from lessons_lib.lessons.lesson14 import checks
-from lessons_lib.lessons.lesson09.checks import share
+from lessons_lib.data import samples
 from lessons_lib.grading.spec import Exercise, Item
+from lessons_lib.lessons.lesson09.checks import share
+from lessons_lib.lessons.lesson14 import checks
 
 SET = {"tulu1": "tulu1_human_eval", "feedbackqa": "feedbackqa_cdc", "qlora": "qlora_gpt4_vicuna"}
 # In reserve for other terms: pandalm_testset and self_instruct_demos, whose cases checks.CASES holds as well.

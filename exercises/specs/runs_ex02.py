@@ -25,7 +25,7 @@ CLEAN, NOISY = (0.0, 0.03, 0.06), (0.4, 0.45, 0.5)  # shares of flipped labels
 
 
 def recipe(number: int, first_seed: int) -> dict:
-    """The settings of run `number`: even ones are clean, odd ones noisy; neither passes nor last values give that away."""
+    """The settings of run `number`: even ones are clean, odd ones noisy, which neither passes nor last values show."""
     noisy = number % 2 == 1
     turn = number // 2
     method, hyperparameters = LOSSES[turn % len(LOSSES)]
