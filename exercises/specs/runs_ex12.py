@@ -2,7 +2,7 @@
 
     python exercises/specs/runs_ex12.py
 
-Practice logs are six of those that `diagnose` is tested on (tests/advice/diagnose_logs, made by its make.py); they go to
+Practice logs are six of those that `diagnose` is tested on (tests/advice/diagnose_logs/make.py makes them); they go to
 the library, where learners see them. Hidden ones stay beside this file: others of that folder, and runs of the same
 recipes with other data and another checkpoint. No run diverges in the lab, which stops at the first NaN; so a hidden
 log that is not finite is the start of a run followed by rows as TRL wrote them in its own diverged run.
