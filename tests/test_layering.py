@@ -1,7 +1,7 @@
 """Who may import whom: every import in lessons_lib is read from its source and held to the layers of its design.
 
-A module imports down, or sideways without a circle. Imports inside functions count too, except for
-circles: there they are what breaks one.
+A module imports down, or sideways without a circle. Imports inside functions count too: they save start-up time, and
+may not hide a circle.
 """
 
 import ast
@@ -62,32 +62,27 @@ def layer_of(name):
 
 
 def imports_of(source, package=""):
-    """What a source imports, as (dotted name, inside a function), one entry for each name of a `from … import`."""
+    """The dotted names that a source imports, wherever in it, one for each name of a `from … import`."""
     found = []
-
-    def visit(node, in_function):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found.extend((alias.name, in_function) for alias in node.names)
+            found.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(filter(None, ["lessons_lib", *package.split(".")])) if node.level else ""
             base = base.rsplit(".", node.level - 1)[0] if node.level > 1 else base
             module = ".".join(filter(None, [base, node.module]))
-            found.extend((f"{module}.{alias.name}", in_function) for alias in node.names)
-        for child in ast.iter_child_nodes(node):
-            visit(child, in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
-
-    visit(ast.parse(source), False)
+            found.extend(f"{module}.{alias.name}" for alias in node.names)
     return found
 
 
-def own_imports(name, include_lazy=True):
+def own_imports(name):
     """The modules of lessons_lib that a module imports: `from lessons_lib import x` is x where that is a module."""
     path = MODULES[name]
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     targets = set()
-    for dotted, lazy in imports_of(path.read_text(), package):
+    for dotted in imports_of(path.read_text(), package):
         root, _, inner = dotted.partition(".")
-        if root != "lessons_lib" or (lazy and not include_lazy):
+        if root != "lessons_lib":
             continue
         targets.add(next(c for c in (inner, inner.rpartition(".")[0], "") if c in MODULES))
     return targets - {name}
@@ -112,7 +107,7 @@ def test_no_circles():
     def visit(name):
         state[name] = "open"
         path.append(name)
-        for target in sorted(own_imports(name, include_lazy=not name.startswith("explorers."))):
+        for target in sorted(own_imports(name)):
             assert state.get(target) != "open", f"a circle: {' → '.join([*path[path.index(target) :], target])}"
             if target not in state:
                 visit(target)
@@ -130,7 +125,7 @@ def test_a_package_stays_where_it_belongs(package):
         name
         for name, path in MODULES.items()
         if not any(covers(entry, name) for entry in ONLY_IN[package])
-        and any(f"{dotted}.".startswith(f"{package}.") for dotted, _ in imports_of(path.read_text()))
+        and any(f"{dotted}.".startswith(f"{package}.") for dotted in imports_of(path.read_text()))
     ]
     allowed = " and ".join(ONLY_IN[package]) or "no module"
     assert not elsewhere, f"{package} belongs in {allowed}; it is imported in {', '.join(elsewhere)}"
@@ -146,13 +141,13 @@ def g():
 from . import h
 from ..i import j
 """
-    assert imports_of(source, "data.real") == [
-        ("a.b", False),
-        ("d.e", False),
-        ("d.f", False),
-        ("urllib.request", True),
-        ("lessons_lib.data.real.h", False),
-        ("lessons_lib.data.i.j", False),
+    assert sorted(imports_of(source, "data.real")) == [
+        "a.b",
+        "d.e",
+        "d.f",
+        "lessons_lib.data.i.j",
+        "lessons_lib.data.real.h",
+        "urllib.request",
     ]
     assert own_imports("methods") == {"losses"}
     assert own_imports("losses") == {"_checks", "_numbers"}

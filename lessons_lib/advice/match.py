@@ -209,7 +209,7 @@ def hardware_of(
     Args:
         model: anything `architecture.read_architecture` takes. parameters: or a number of weights, of Llama's shape.
         gpus: sharded (FSDP) where there are several. gpu_memory_gb: of one, in units of 1e9 bytes.
-        setting: further fields of `memory.Setting`.
+        setting: further fields of `memory.estimate.Setting`.
     """
     from lessons_lib.memory.architecture import llama_like, read_architecture
 

@@ -2,7 +2,7 @@
 
 A benchmark trains thousands of small models on the same few replies. Here a reply is scored by the reference once a
 checkpoint and not once a run, rows become tokens without a tokenizer, and every arm gets the same pairs in the same
-batches. A step itself is `training.forward_backward`, and a test holds the loop to `training.train`.
+batches. A step itself is `training.loop.forward_backward`, and a test holds the loop to `training.loop.train`.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def fit(
     Args:
         rows: with the reference's log-probs where the method needs them.
         batches: of the whole schedule, which the learning rate follows, wherever the run stops.
-        method, config: as for `training.train`.
+        method, config: as for `training.loop.train`.
         reference: the model that scores KTO's mismatched pairs.
         at: called after each step with its number.
 

@@ -267,6 +267,8 @@ def _tokenized(data: Iterable[Mapping], objective: Objective, model, tokenizer, 
     context = getattr(model.config, "max_position_embeddings", None)
     if config.max_length and context and config.max_length > context:
         raise UserError(f"max_length: expected at most the model's context length {context}, got {config.max_length}")
+    # Rows of a file have been checked while they were read. They are checked again here because `train` takes rows
+    # from any hand and of either shape; it costs 5 µs a row, where tokenizing one costs 40 µs to 1.4 ms.
     rows = check(data, shape=objective.shape, source="data")
     rows = rows if objective.shape else _imitated(rows)
     tokenize = partial(

@@ -9,7 +9,7 @@ from lessons_lib.training.config import TrainConfig
 
 
 class ConvertedLog:
-    """One log a seed, turned into training data by one of the conversions of `raters`."""
+    """One log a seed, turned into training data by one of the conversions of `annotators`."""
 
     def __init__(self, convert: Callable[[list[dict]], list[dict]]):
         self.convert = convert
