@@ -8,6 +8,7 @@ import pkgutil
 import sys
 
 from lessons_lib import COMMAND, __version__, commands
+from lessons_lib._installed import extra_of, missing
 from lessons_lib.errors import UserError
 
 
@@ -26,7 +27,7 @@ def build_parser(names: list[str]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+        sub.set_defaults(run=module.run, command=name, extra=getattr(module, "EXTRA", None))
     return parser
 
 
@@ -37,6 +38,11 @@ def main(argv: list[str] | None = None) -> int:
         return arguments.run(arguments) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if extra_of(error.name or "") is None:  # a fault of the code or of another package: its traceback says more
+            raise
+        print(f"error: {missing(arguments.command, error.name, arguments.extra)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import yaml
 
+from lessons_lib._installed import CHECKOUT, of_checkout
 from lessons_lib._surroundings import is_published
 from lessons_lib.errors import UserError
 
-QUESTIONS = Path(__file__).parents[1] / "exercises" / "questions"
+QUESTIONS = CHECKOUT / "exercises" / "questions"
 _KEYS = 'data-lm-suppress-shortcuts="true"'  # JupyterLab leaves the arrow keys and Enter to this element
 QUICK_CHECK = ("choice", "number", "fill")  # what the three questions at a lesson's end are
 
@@ -42,6 +43,8 @@ class Question:
 
 def load_bank(lesson: int, folder: Path = QUESTIONS) -> list[Question]:
     """Every question of a lesson's bank; a UserError names file, question and field where one is wrong."""
+    if folder == QUESTIONS:
+        of_checkout("exercises/questions")
     path = Path(folder) / f"lesson{lesson:02d}.yaml"
     if not path.exists():
         raise UserError(f"{path}: expected the question bank of lesson {lesson}, found no such file")

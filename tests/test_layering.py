@@ -27,7 +27,7 @@ LAYERS = {
     2: ["training.*", "memory.*", "explorers.*"],
     1: ["methods", "metrics", "models.*", "bandit", "rlhf", "plots", "quiz", "data.*", "recorded.*"],
     # "" is the package itself
-    0: ["", "losses", "logps", "textbook", "_checks", "_numbers", "errors", "_surroundings"],
+    0: ["", "losses", "logps", "textbook", "_checks", "_installed", "_numbers", "errors", "_surroundings"],
 }
 
 NETWORK = ["data.real", "data.readers", "models.loading"]

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
 from lessons_lib import COMMAND
+from lessons_lib._installed import pin
 from lessons_lib.advice.decide import Facts, Start, starting_point
 from lessons_lib.advice.diagnose import FAULTS
 from lessons_lib.data.preferences import pairs_to_ratings, ratings_to_pairs, shape_of, split_by_prompt
@@ -327,9 +327,9 @@ def _accelerate(recipe: Recipe) -> str:
 
 
 def _requirements(recipe: Recipe) -> str:
-    """What the recipe was tested with: the pinned TRL, and the versions installed here."""
+    """The TRL that recipes are tested with, and beside it the versions installed here, or the ranges of ours."""
     names = ["torch", "transformers", "accelerate", "datasets", *(["peft"] if recipe.lora_rank else [])]
-    return f"trl=={TRL_VERSION}\n" + "".join(f"{name}=={version(name).partition('+')[0]}\n" for name in names)
+    return f"trl=={TRL_VERSION}\n" + "".join(f"{pin(name)}\n" for name in names)
 
 
 def _jsonl(rows: list[dict]) -> str:

@@ -15,6 +15,7 @@ import joblib
 import pandas as pd
 from tqdm.auto import tqdm
 
+from lessons_lib._installed import need
 from lessons_lib.benchmark import design, scaling, sizes, tuning
 from lessons_lib.benchmark.design import ARMS, CORE, REGIMES, TRAINED, cells
 from lessons_lib.errors import UserError
@@ -157,10 +158,9 @@ def _cluster(address: str):
     """joblib's backend on a Dask cluster at `address`; without one, whatever is the default."""
     if not address:
         return nullcontext()
-    try:
-        from distributed import Client
-    except ImportError:
-        raise UserError("--dask: the package distributed is not installed; see requirements-dev.txt") from None
+    need("--dask", "distributed")
+    from distributed import Client
+
     try:
         client = Client(address, timeout="10s")
     except (OSError, ValueError) as error:

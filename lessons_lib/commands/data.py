@@ -6,9 +6,11 @@ import argparse
 import datetime
 import json
 import platform
+from importlib.util import find_spec
 from pathlib import Path
 
 from lessons_lib import COMMAND
+from lessons_lib._installed import missing, need
 from lessons_lib.commands._reading import SOURCE, add_reading_options, nothing_kept, reading_of
 
 HELP = "look at the real datasets, fetch them, or check a preference file of your own"
@@ -68,6 +70,8 @@ def _describe(arguments: argparse.Namespace) -> None:
     from lessons_lib.errors import UserError
 
     entry = real.dataset(arguments.name)
+    if arguments.picture:
+        need("--picture", "matplotlib")
     try:
         measures = figures.measure(entry.name, real.load(entry.name))
         origin = "computed now from the original files"
@@ -81,6 +85,9 @@ def _describe(arguments: argparse.Namespace) -> None:
     print(f"{entry.title}. {entry.about}\n{entry.citation}\nLicence: {entry.licence}")
     print(f"github.com/{entry.repository} at {entry.commit}\nFigures {origin}\n")
     _print(table)
+    if arguments.picture is None and find_spec("matplotlib") is None:
+        print(missing("a picture", "matplotlib"))
+        return
     path = arguments.picture or Path("runs") / f"{entry.name}.png"
     _draw(entry.name, measures, path)
     print(f"picture: {path}")

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from lessons_lib import COMMAND
+from lessons_lib._installed import need
 from lessons_lib.errors import UserError
 
 HELP = "read a training log (TRL's trainer_state.json, a CSV, our history) and name what is wrong in it"
@@ -26,6 +27,8 @@ def add_arguments(parser) -> None:
 def run(arguments) -> int:
     from lessons_lib.advice.diagnose import diagnose, read_log
 
+    if arguments.picture:
+        need("--picture", "matplotlib")
     diagnosis = diagnose(read_log(arguments.log, strength=arguments.beta))
     if arguments.json:
         _print_json(diagnosis)

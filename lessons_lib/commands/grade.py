@@ -9,6 +9,7 @@ from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 
 HELP = "mark a class's notebooks in a sandbox, or write the folders to hand out (grade release, grade course)"
+EXTRA = "teach"
 EXAMPLE = f"""{COMMAND} grade submitted/ --exercise 05_implement_ipo --roster roster.csv --out marks/
   {COMMAND} grade release --out for-learners/
   {COMMAND} grade course --out nbgrader-course/

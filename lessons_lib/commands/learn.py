@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from lessons_lib import COMMAND
-from lessons_lib.errors import UserError
+from lessons_lib._installed import need, of_checkout
 
 HELP = "open the lessons in JupyterLab, or print its address where there is no display"
 EXAMPLE = f"{COMMAND} learn --port 8890"
-START = Path(__file__).resolve().parents[2] / "notebooks" / "start.ipynb"
+START = "notebooks/start.ipynb"
 
 
 def add_arguments(parser) -> None:
@@ -21,14 +20,14 @@ def add_arguments(parser) -> None:
 
 
 def run(arguments) -> int:
-    if not START.exists():
-        raise UserError(f"expected the lessons at {START.parent}; run this from a checkout of the project")
-    command = [sys.executable, "-m", "jupyter", "lab", str(START), "--port", str(arguments.port)]
+    need("learn", "jupyterlab")
+    start = of_checkout(START)
+    command = [sys.executable, "-m", "jupyter", "lab", str(start), "--port", str(arguments.port)]
     if arguments.no_browser or not _has_display():
         command.append("--no-browser")  # JupyterLab then prints the address to open
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
-    return subprocess.call(command, cwd=START.parents[1])
+    return subprocess.call(command, cwd=start.parents[1])
 
 
 def _has_display() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lessons_lib import COMMAND
+from lessons_lib._installed import need
 from lessons_lib.commands.profile import (
     add_output_arguments,
     add_source_arguments,
@@ -54,6 +55,8 @@ def run(arguments) -> int:
     from lessons_lib.advice.match import hardware_of, match
     from lessons_lib.advice.report import html_page, print_match
 
+    if arguments.report:
+        need("--report", "matplotlib")
     hardware = hardware_of(
         arguments.model,
         arguments.params,

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from lessons_lib import COMMAND
+from lessons_lib._installed import need
 from lessons_lib.commands._reading import SOURCE, add_reading_options, reading_of
 from lessons_lib.errors import UserError
 
@@ -26,6 +27,8 @@ def run(arguments) -> int:
     from lessons_lib.advice.report import html_page, print_profile
     from lessons_lib.data.profile import profile
 
+    if arguments.report:
+        need("--report", "matplotlib")
     measured = profile(
         rows_of(arguments),
         name=arguments.source,

@@ -9,6 +9,7 @@ from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
 
 HELP = "write a phase's graded quiz: a notebook that `grade` marks, or a QTI zip for Canvas and other platforms"
+EXTRA = "teach"
 EXAMPLE = f"""{COMMAND} quiz --phase 2 --out quiz_phase_2.ipynb
   {COMMAND} quiz --phase 2 --out quiz_phase_2.zip
   {COMMAND} quiz --lesson 5 --out lesson_5.zip"""

@@ -10,10 +10,11 @@ import runpy
 from dataclasses import dataclass
 from pathlib import Path
 
+from lessons_lib._installed import CHECKOUT, of_checkout
 from lessons_lib.errors import UserError
 from lessons_lib.grading.spec import Exercise
 
-EXERCISES = Path(__file__).resolve().parents[2] / "exercises"
+EXERCISES = CHECKOUT / "exercises"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def names() -> list[str]:
 def _spec_path(name: str) -> Path:
     if name.endswith(".py") and Path(name).is_file():
         return Path(name)
+    of_checkout("exercises")
     if not (EXERCISES / "specs").is_dir():
         raise UserError(f"{EXERCISES / 'specs'}: no hidden specs here; grade from the instructor's checkout")
     number = re.match(r"\d{1,2}", name)

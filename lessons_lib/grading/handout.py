@@ -17,12 +17,12 @@ from pathlib import Path
 
 import yaml
 
+from lessons_lib._installed import CHECKOUT, of_checkout
 from lessons_lib.errors import UserError
 from lessons_lib.grading import assignments, quizzes, tickets
 from lessons_lib.grading.assignments import EXERCISES
 from lessons_lib.grading.submissions import read_roster
 
-_ROOT = EXERCISES.parent
 # An allow list: what a learner needs to take the lessons, and nothing that is not on it.
 _FOLDERS = ("notebooks", "lessons_lib")
 _FILES = ("requirements.txt", "pyproject.toml", "Makefile", "LICENSE", "CITATION.cff")
@@ -36,11 +36,13 @@ _STUB = "...  # your code"
 
 def write_release(out: Path) -> None:
     """The folder that learners get: lessons, library, exercises, quiz notebooks and the quick checks' questions."""
+    for name in (*_FOLDERS, *_FILES, "exercises"):
+        of_checkout(name)
     _refuse_what_is_there(out)
     for name in _FOLDERS:
-        shutil.copytree(_ROOT / name, out / name, ignore=_LEFT_OUT)
+        shutil.copytree(CHECKOUT / name, out / name, ignore=_LEFT_OUT)
     for name in _FILES:
-        shutil.copyfile(_ROOT / name, out / name)
+        shutil.copyfile(CHECKOUT / name, out / name)
     _write_exercises(out / "exercises")
     _write_questions(out / "exercises" / "questions")
 
@@ -101,6 +103,7 @@ def write_tickets(out: Path, name: str, roster_path: Path, salt_path: Path | Non
 
 def write_course(out: Path) -> None:
     """A course folder on which `nbgrader generate_assignment`, autograde, formgrader and export work unchanged."""
+    of_checkout("exercises")
     _refuse_what_is_there(out)
     (out / "nbgrader_config.py").write_text(_CONFIG, encoding="utf-8")
     for name in assignments.names():

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import yaml
 
+from lessons_lib._installed import CHECKOUT, of_checkout
 from lessons_lib.errors import UserError
 from lessons_lib.grading.spec import JSON, Exercise, Item
 from lessons_lib.quiz import QUESTIONS, Question, load_bank
 
-_ROOT = Path(__file__).resolve().parents[2]
-_OUTLINE = _ROOT / "book" / "course.yml"
+_OUTLINE = "book/course.yml"
 
 
 def phases() -> dict[int, dict]:
     """The course's phases, by number, as the outline has them."""
-    return dict(enumerate(yaml.safe_load(_OUTLINE.read_text(encoding="utf-8"))["phases"], 1))
+    return dict(enumerate(yaml.safe_load(of_checkout(_OUTLINE).read_text(encoding="utf-8"))["phases"], 1))
 
 
 def lessons_of(phase: int) -> list[int]:
@@ -34,7 +34,7 @@ def lessons_of(phase: int) -> list[int]:
 
 def graded_questions(lesson: int) -> list[Question]:
     """The questions of a lesson that no notebook asks: neither its quick check nor one that a notebook names."""
-    shown = "".join(path.read_text(encoding="utf-8") for path in (_ROOT / "notebooks").rglob("*.ipynb"))
+    shown = "".join(path.read_text(encoding="utf-8") for path in (CHECKOUT / "notebooks").rglob("*.ipynb"))
     hidden = [q for q in load_bank(lesson) if not q.quick_check]
     return [q for q in hidden if f'\\"{q.id}\\"' not in shown and f"'{q.id}'" not in shown]
 
@@ -171,13 +171,11 @@ def _answer_cell(name: str) -> dict:
 
 def write_qti(path: Path, title: str, questions: Sequence[Question]) -> None:
     """A zip that Canvas and other learning platforms import, made by text2qti."""
-    try:
-        from text2qti.config import Config
-        from text2qti.err import Text2qtiError
-        from text2qti.qti import QTI
-        from text2qti.quiz import Quiz
-    except ImportError:
-        raise UserError("the export for an LMS needs text2qti: `pip install text2qti==0.8.0`") from None
+    from text2qti.config import Config
+    from text2qti.err import Text2qtiError
+    from text2qti.qti import QTI
+    from text2qti.quiz import Quiz
+
     try:
         quiz = Quiz(qti_text(title, questions), config=Config(), source_name=title)
     except Text2qtiError as error:
