@@ -213,7 +213,7 @@ def archives(tmp_path_factory):
     built_here = tree / "lessons_lib" / "lab" / "assets" / "large"  # as `lab build --size large` leaves it
     built_here.mkdir()
     (built_here / "model.safetensors").write_bytes(b"not for the wheel")
-    program = "import sys; from setuptools.build_meta import *; build_sdist(sys.argv[1]); build_wheel(sys.argv[1])"
+    program = "import sys; from setuptools.build_meta import *; o = sys.argv[1]; build_sdist(o); build_wheel(o)"
     ran = subprocess.run([sys.executable, "-c", program, str(out)], cwd=tree, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))
