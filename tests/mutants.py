@@ -86,6 +86,8 @@ class Mutant:
         """Where it stands today, in a few words."""
         if not self.first or self.first["outcome"] == "not judged":
             return "not run"
+        if "gone" in (self.first["outcome"], self.again.get("outcome")):
+            return "line gone"
         if self.first["outcome"] != "survived":
             return f"caught ({self.first['outcome']})"
         if self.again.get("outcome", "survived") != "survived":
@@ -363,7 +365,10 @@ def judge(copy: Path, mutant: Mutant, wanted: list[str], before: dict) -> dict:
     for stage, (tests, marks) in stages(mutant.path, copy).items():
         if stage in passed or stage not in wanted:
             continue
-        source = put_in(copy, mutant)
+        try:
+            source = put_in(copy, mutant)
+        except LookupError:  # the library has moved on since it was drawn
+            return {"outcome": "gone", "by": "", "passed": passed}
         failed = pytest_fails(copy, tests, marks)
         (copy / mutant.path).write_text(source, encoding="utf-8")
         if failed and "::" in failed and pytest_fails(copy, [failed], ""):
@@ -428,7 +433,15 @@ def report(table: list[Mutant]) -> str:
         note = mutant.equivalent or caught.get("by", "")
         rows[-1] += f"\n    {note}" if note else ""
     rooms = sorted({m.room for m in table})
-    ends = ["caught (module)", "caught (room)", "caught (slow)", "survived, closed", "survived, equivalent", "survived"]
+    ends = [
+        "caught (module)",
+        "caught (room)",
+        "caught (slow)",
+        "survived, closed",
+        "survived, equivalent",
+        "survived",
+        "line gone",
+    ]
     counts = {room: Counter(m.end for m in table if m.room == room) for room in rooms}
     counts["all"] = Counter(m.end for m in table)
     widths = [max(len(end), 4) for end in ends]

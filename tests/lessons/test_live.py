@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import nbformat
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from lesson_pages import LESSONS, ROOT
 
 from lessons_lib import _surroundings
@@ -12,10 +13,10 @@ START = ROOT / "notebooks" / "start.ipynb"
 
 
 def shown(source: str, names: dict) -> dict:
-    """The MIME bundle of a cell's last line, as the kernel asks for it."""
+    """The MIME bundle that a kernel makes of a cell's last line."""
     body, _, last = source.strip().rpartition("\n")
     exec(body, names)
-    return eval(last, names)._repr_mimebundle_()
+    return DisplayFormatter().format(eval(last, names))[0]
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.path.stem)

@@ -344,8 +344,15 @@ def test_the_command_predicts_plans_and_lists(capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["predict"], ["predict", "nope.json"], ["plan", "12"], ["predict", "gpt2", "--method", "ppo"]]
+    ("arguments", "says"),
+    [
+        (["predict"], "a model"),
+        (["predict", "nope.json"], "nope.json"),
+        (["plan", "12"], "parameters: expected a number of weights between 1e6 and 1e13, got 12.0"),
+        (["predict", "gpt2", "--method", "ppo"], "ppo"),
+    ],
 )
-def test_the_command_answers_bad_input_with_code_2(arguments, capsys):
+def test_the_command_answers_bad_input_with_code_2(arguments, says, capsys):
     assert command_line.main(["memory", *arguments]) == 2
-    assert "error:" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("error:") and says in error
