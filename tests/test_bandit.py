@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 import torch
@@ -226,3 +226,13 @@ def test_unconnected_arms_keep_their_share():
 def test_softmax_far_out():
     assert bandit.softmax([1e4, 0.0]) == [1.0, 0.0]
     assert bandit.log_softmax([1e4, 0.0]) == [0.0, -1e4]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+@pytest.mark.parametrize("tau", [0.1, 0.5])
+def test_ipo_parts_neighbours_of_an_order_by_one_over_n_tau(count, tau):
+    """The optimum of Eq. 6: an answer's place is how often it beats a uniformly drawn one, over τ."""
+    order = list(combinations(range(count), 2))  # every earlier answer beats every later one
+    end = [math.log(p) for p in ipo_optimum(order, tau, [1 / count] * count)]
+    gaps = [first - second for first, second in pairwise(end)]
+    assert gaps == pytest.approx([1 / (count * tau)] * (count - 1))

@@ -39,6 +39,16 @@ def test_annotators_agree_with_gold_as_often_as_the_ceiling_says():
     assert annotators._sigmoid(2.0 * gap).mean() == pytest.approx(AGREEMENT, abs=0.01)
 
 
+def test_an_honest_learner_lies_between_two_raters_agreement_and_what_it_allows():
+    """The lesson's bounds: above the agreement A of two annotators, at most (1 + √(2A − 1))/2."""
+    pool = checkpoints.pool("sft-0").split("train")
+    first, second = annotators._draw_pairs(pool, 4000, np.random.default_rng(0), None).T
+    right = annotators._sigmoid(2.0 * np.abs(pool.gold.total[first] - pool.gold.total[second]))
+    agreement = np.mean(right**2 + (1 - right) ** 2)
+    assert agreement == pytest.approx(0.80, abs=0.01)
+    assert agreement + 0.03 < right.mean() < (1 + np.sqrt(2 * agreement - 1)) / 2 - 0.01
+
+
 def test_the_sentence_says_what_the_log_hides():
     explorer = noise_by_passes()
     (sentence,) = explorer.sentences(method="DPO", flips=40)
