@@ -59,6 +59,7 @@ class Mutant:
     Attributes:
         first, again: {"outcome", "by", "passed", "commit"} of the first run and of one after tests were added. The
             outcome is the stage, "module", "room" or "slow", whose test failed, "survived" where none did.
+        added: the test that was written for it, which `run --again` runs alone.
         equivalent: why no test can tell the change from the original, where that is so.
     """
 
@@ -69,6 +70,7 @@ class Mutant:
     after: str
     first: dict = field(default_factory=dict)
     again: dict = field(default_factory=dict)
+    added: str = ""
     equivalent: str = ""
 
     @property
@@ -362,8 +364,9 @@ def put_in(copy: Path, mutant: Mutant) -> str:
 def judge(copy: Path, mutant: Mutant, wanted: list[str], before: dict) -> dict:
     """Run the stages that were not run `before`, one after the other, until a test fails because of the change."""
     passed = list(before.get("passed", []))
-    for stage, (tests, marks) in stages(mutant.path, copy).items():
-        if stage in passed or stage not in wanted:
+    run = {"added": ([mutant.added], "")} if mutant.added else stages(mutant.path, copy)
+    for stage, (tests, marks) in run.items():
+        if stage in passed or stage not in [*wanted, "added"]:
             continue
         try:
             source = put_in(copy, mutant)

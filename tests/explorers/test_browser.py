@@ -218,6 +218,10 @@ def test_every_kind_of_mark_is_drawn(open_page, tmp_path):
         for kind in (".lx-band", ".lx-dots", ".lx-target", "circle", ".lx-whisker", ".lx-hatch"):
             assert page.locator(f".lx-plot {kind}").count() >= 1, kind
         assert page.evaluate("document.querySelectorAll('.lx-plot svg [d*=NaN], .lx-plot svg [y*=NaN]').length") == 0
+        fills = page.locator(".lx-bar").evaluate_all("bars => bars.map((bar) => bar.getAttribute('fill').slice(4, -1))")
+        assert fills and all(page.locator(f"pattern{name}").count() == 1 for name in set(fills)), (
+            "hatches that are there"
+        )
 
 
 def number(text: str) -> float:
