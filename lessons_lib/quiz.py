@@ -144,7 +144,7 @@ class Quiz:
     def html(self) -> str:
         """The markup both places share, the same at every run; the script comes from the page."""
         forms = "".join(_form(self.name, question) for question in self.questions)
-        keys = ("choices", "answer", "answers", "tolerance", "mistakes", "reason", "otherwise")
+        keys = ("choices", "answer", "answers", "tolerance", "unit", "mistakes", "reason", "otherwise")
         data = [
             {"id": q.id, "kind": q.kind, "mistakes": []} | {k: v for k, v in q.fields.items() if k in keys}
             for q in self.questions

@@ -40,7 +40,7 @@ class PythonCell {
     this.reset = button("Reset", "button quiet", () => { this.editor.value = this.source; this.editor.focus(); });
     this.status = this.bar.appendChild(make("span", { className: "hint" }));
     this.status.setAttribute("role", "status");
-    this.editor = make("textarea", { value: this.source, spellcheck: false, autocapitalize: "off", hidden: true });
+    this.editor = make("textarea", { className: "python-editor", value: this.source, spellcheck: false, autocapitalize: "off", hidden: true });
     this.editor.rows = this.source.split("\n").length + 1;
     this.editor.setAttribute("aria-label", `Python code ${number}. Control and Enter runs it.`);
     this.editor.addEventListener("keydown", (event) => {

@@ -34,12 +34,24 @@ function showProgress() {
     button.setAttribute("aria-pressed", String(isDone));
     button.textContent = isDone ? "✓ Done" : "Mark as done";
   }
+  continueAt(done);
   for (const line of all("[data-progress]")) {
     const [bar, text] = line.children;
     bar.value = done.size;
     text.textContent = `${done.size} of ${bar.max} published lessons done`;
     line.hidden = done.size === 0;
   }
+}
+
+/** Who returns to the start page goes on with the first lesson that is not done yet. */
+function continueAt(done) {
+  const start = document.querySelector(".page-start .actions a");
+  const next = all(".contents [data-lesson-row]").find((row) => !done.has(row.dataset.lessonRow) && row.querySelector("a"));
+  if (!start || !next) return;
+  start.dataset.first ??= JSON.stringify([start.textContent, start.href]);
+  const [text, href] = JSON.parse(start.dataset.first);
+  start.textContent = done.size ? `Continue: lesson ${next.dataset.lessonRow}` : text;
+  start.href = done.size ? next.querySelector("a").href : href;
 }
 
 function toggleDone({ currentTarget: { dataset } }) {
@@ -53,7 +65,18 @@ function definitions(terms) {
   const tip = Object.assign(document.createElement("div"), { id: "tip", className: "tip", popover: "manual", role: "tooltip" });
   document.body.append(tip);
   const hide = () => tip.matches(":popover-open") && tip.hidePopover();
+  const touch = matchMedia("(hover: none)"); // a tap must not leave the lesson: the definition comes as a sheet
+  const sheet = (event) => {
+    if (!touch.matches) return;
+    event.preventDefault();
+    event.stopPropagation();
+    tip.classList.add("sheet");
+    const link = Object.assign(document.createElement("a"), { href: event.currentTarget.href, textContent: "In the glossary" });
+    tip.replaceChildren(event.currentTarget.dataset.tip, link);
+    tip.showPopover();
+  };
   const show = ({ currentTarget: term }) => {
+    if (touch.matches) return;
     tip.textContent = term.dataset.tip;
     tip.showPopover();
     const at = term.getBoundingClientRect();
@@ -65,8 +88,10 @@ function definitions(terms) {
   for (const term of terms) {
     term.setAttribute("aria-describedby", "tip");
     for (const type of ["mouseenter", "focus"]) term.addEventListener(type, show);
-    for (const type of ["mouseleave", "blur"]) term.addEventListener(type, hide);
+    for (const type of ["mouseleave", "blur"]) term.addEventListener(type, () => touch.matches || hide());
+    term.addEventListener("click", sheet);
   }
+  addEventListener("click", (event) => tip.contains(event.target) || hide());
   addEventListener("keydown", (event) => event.key === "Escape" && hide());
 }
 
@@ -116,6 +141,43 @@ function copyButton(block) {
   block.append(button);
 }
 
+/** The contents show where one is: on a wide screen at once, in the drawer when it opens. */
+function showCurrent(contents) {
+  const current = contents.querySelector("[aria-current]");
+  const centre = () => { contents.scrollTop = current.offsetTop - contents.clientHeight / 2; };
+  if (!current) return;
+  centre();
+  contents.addEventListener("toggle", centre);
+}
+
+/** "On this page" marks the section that is being read: the last one whose heading has passed the upper third. */
+function followSections(links) {
+  const parts = links.map((link) => [link, document.getElementById(decodeURIComponent(link.hash.slice(1)))]).filter(([, part]) => part);
+  const mark = () => {
+    const passed = parts.filter(([, part]) => part.getBoundingClientRect().top < innerHeight / 3);
+    for (const [link] of parts) link.removeAttribute("aria-current");
+    passed.at(-1)?.[0].setAttribute("aria-current", "location");
+  };
+  const seen = new IntersectionObserver(mark, { rootMargin: "0px 0px -66% 0px" });
+  parts.forEach(([, part]) => seen.observe(part));
+}
+
+/** Quick checks are kept in this browser: what was answered stands there after a reload. */
+const answerKey = (id) => `answer ${location.pathname} ${id}`;
+
+function keepAnswer({ detail: { id, answer } }) {
+  memory.set(answerKey(id), JSON.stringify(answer));
+}
+
+function bringBackAnswers({ target: quiz }) {
+  for (const form of quiz.querySelectorAll("form")) {
+    const answer = JSON.parse(memory.get(answerKey(form.dataset.question)) ?? "null");
+    if (!answer) continue;
+    form.querySelectorAll("input").forEach((input, i) => { input[input.type === "text" ? "value" : "checked"] = answer[i]; });
+    form.requestSubmit();
+  }
+}
+
 /** What scrolls sideways has to be reachable by keyboard. */
 function focusable(box) {
   if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
@@ -126,6 +188,10 @@ for (const button of all("[data-mark]")) button.addEventListener("click", toggle
 showProgress();
 const terms = all("a.term");
 if (terms.length) definitions(terms);
+showCurrent(document.getElementById("contents"));
+followSections(all(".on-this-page a[href^='#']"));
+addEventListener("lessons:answered", keepAnswer);
+addEventListener("lessons:ready", bringBackAnswers);
 const depths = all("details.depth");
 if (depths.length) tabs(depths);
 if (navigator.clipboard) all(".cell_input .highlight, article > section div[class*=highlight-] > .highlight").forEach(copyButton);

@@ -436,6 +436,13 @@ class ExplorerView {
 // A page keeps the sliders in its address.
 const address = {
   start(view) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Copy link", className: "lx-link" });
+    button.addEventListener("click", async () => {
+      address.rests(view);
+      try { await navigator.clipboard.writeText(location.href); button.textContent = "Link copied"; } catch { button.textContent = location.href; }
+      setTimeout(() => { button.textContent = "Copy link"; }, 3000);
+    });
+    view.el.querySelector("fieldset").append(button);
     addEventListener("hashchange", () => view.set(address.read(view), false));
     return address.read(view);
   },
@@ -482,9 +489,13 @@ export function verdict(question, form) {
   const text = form.querySelector("input").value;
   if (!text.trim()) return { correct: null, reasons: ["Write an answer first."] };
   if (kind === "number") {
-    const value = Number(plain(text).replace(/,(?=\d{3}\b)/g, "").replace(",", "."));
+    const bare = plain(text).replace(/(?<=\d)\s*[a-z%][a-z %/]*$/, ""); // "2 nats" and "66 %" are numbers with a unit
+    const value = Number(bare.replace(/,(?=\d{3}\b)/g, "").replace(",", "."));
     if (!Number.isFinite(value)) return { correct: null, reasons: ["Write a number, such as 0.5 or 12."] };
     const near = (other, tolerance) => Math.abs(value - other) <= tolerance + 1e-12;
+    if (question.unit === "%" && near(question.answer / 100, question.tolerance / 100)) {
+      return { correct: null, reasons: [`The answer is asked in per cent: ${value} is ${short(100 * value)} %.`] };
+    }
     if (near(question.answer, question.tolerance)) return { correct: true, reasons: [question.reason] };
     const mistake = question.mistakes.find((m) => near(m.answer, question.tolerance));
     return { correct: false, reasons: [mistake ? mistake.reason : question.otherwise] };
@@ -508,6 +519,11 @@ function startQuiz(questions, el) {
   el.querySelectorAll("form").forEach((form, i) => {
     const says = form.querySelector("[role=status]"), question = questions[i];
     form.querySelector("fieldset").disabled = false;
+    form.dataset.question = question.id;
+    form.addEventListener("input", () => { // a verdict on another answer would mislead
+      delete form.dataset.result;
+      says.replaceChildren();
+    });
     form.addEventListener("keydown", (event) => { // JupyterLab keeps a browser from doing this itself
       if (event.key === "Enter" && event.target.matches("input")) { event.preventDefault(); form.requestSubmit(); }
     });
@@ -518,9 +534,12 @@ function startQuiz(questions, el) {
       const head = correct === null ? "" : correct ? "Right. " : "Not yet. ";
       says.replaceChildren(Object.assign(document.createElement("strong"), { textContent: head }));
       for (const reason of reasons) says.append(...marked(reason), " ");
-      if (correct !== null) el.dispatchEvent(new CustomEvent("lessons:answered", { bubbles: true, detail: { id: question.id, correct } }));
+      if (correct === null) return;
+      const answer = [...form.querySelectorAll("input")].map((input) => (input.type === "text" ? input.value : input.checked));
+      el.dispatchEvent(new CustomEvent("lessons:answered", { bubbles: true, detail: { id: question.id, correct, answer } }));
     });
   });
+  el.dispatchEvent(new CustomEvent("lessons:ready", { bubbles: true }));
 }
 
 // Text with `code` in backticks, as the question bank writes it.

@@ -294,7 +294,7 @@ class ExplorerSpec:
         state = self.state(**values)
 
         def part(series: Series | None, spec: str) -> str:
-            return format(series.row(state)[0], spec) if series else ""
+            return written(series.row(state)[0], spec) if series else ""
 
         return [
             "".join(literal + part(reads.get(name), spec) for literal, name, spec in readout.pieces)
@@ -324,6 +324,12 @@ class ExplorerSpec:
             )
         by = tuple(p.name for p in parameters if p.name in self.by_name)
         return Series(where, function, by, positions, shown)
+
+
+def written(value, spec: str) -> str:
+    """A readout's part as text; numbers have a real minus, as everywhere in an explorer."""
+    text = format(value, spec)
+    return text if isinstance(value, str) else text.replace("-", "−")
 
 
 def fitted(panel: Panel, values: list[list[list[float]]]) -> tuple[float, float]:

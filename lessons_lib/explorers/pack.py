@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lessons_lib.explorers.core import Axis, ExplorerSpec, Series
+from lessons_lib.explorers.core import Axis, ExplorerSpec, Series, written
 
 LONG_ROW = 24  # from here on 16-bit codes with 8 bytes of range a row are the smaller form
 MISSING = 65535  # the code of a value that is not finite: the curve has a gap there
@@ -88,7 +88,7 @@ def pack_series(explorer: ExplorerSpec, series: Series, spec: str | None = None)
     if spec is None:
         packed = pack_rows(np.array(values), series.shown)
     else:
-        packed = pack_texts([format(row[0], spec) for row in values])
+        packed = pack_texts([written(row[0], spec) for row in values])
     by = [list(explorer.by_name).index(name) for name in series.by]
     return Packed({"by": by} | packed.header, packed.data)
 

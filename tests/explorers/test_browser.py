@@ -275,7 +275,7 @@ def test_an_answer_is_told_to_the_page(open_page):
     page = open_page()
     page.evaluate("addEventListener('lessons:answered', (event) => { window.answered = event.detail; })")
     answer(page, "target-margin", "2")
-    assert page.evaluate("window.answered") == {"id": "target-margin", "correct": True}
+    assert page.evaluate("window.answered") == {"id": "target-margin", "correct": True, "answer": ["2"]}
 
 
 def test_an_axis_fits_what_the_sliders_show(open_page, tmp_path):

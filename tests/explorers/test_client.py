@@ -97,6 +97,8 @@ def test_packed_values_come_out_as_python_unpacks_them(ask, shown):
 
 NUMBER = """{kind: "number", answer: 2, tolerance: 0.001, reason: "right", otherwise: "else",
              mistakes: [{answer: 4, reason: "that is 1/τ"}]}"""
+PER_CENT = """{kind: "number", unit: "%", answer: 66, tolerance: 0.5, reason: "right", otherwise: "else",
+               mistakes: []}"""
 WORD = """{kind: "text", answers: ["identity", "the identity"], reason: "right", otherwise: "else",
            mistakes: [{answer: "logit", reason: "that is the log-odds"}]}"""
 
@@ -114,6 +116,11 @@ WORD = """{kind: "text", answers: ["identity", "the identity"], reason: "right",
         (NUMBER, "  ", None, "Write an answer first."),
         (NUMBER.replace("answer: 2,", "answer: 12000,"), "12,000", True, "right"),
         (NUMBER.replace("answer: 2,", "answer: -2,"), "−2", True, "right"),  # a minus as it is printed
+        (NUMBER, "2 nats", True, "right"),
+        (NUMBER, "4 nats per token", False, "that is 1/τ"),
+        (PER_CENT, "66 %", True, "right"),
+        (PER_CENT, "0.66", None, "The answer is asked in per cent: 0.66 is 66 %."),
+        (PER_CENT, "0.5", False, "else"),
         (WORD, " The  Identity. ", True, "right"),
         (WORD, "Logit", False, "that is the log-odds"),
         (WORD, "probit", False, "else"),

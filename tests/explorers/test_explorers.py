@@ -33,7 +33,7 @@ from lessons_lib.explorers import (
     page,
     trl,
 )
-from lessons_lib.explorers.core import fitted
+from lessons_lib.explorers.core import fitted, written
 from lessons_lib.explorers.pack import MISSING, all_series, pack, pack_rows, unpack_rows
 from lessons_lib.lessons.lesson05.explorer import ipo_stops
 
@@ -169,7 +169,7 @@ def test_the_page_holds_what_python_computes(explorer):
         computed = [series.row(setting) for setting in explorer.settings(series.by)]
         assert [list(explorer.by_name)[i] for i in header["by"]] == list(series.by)
         if spec is not None:
-            assert json.loads(own) == [format(row[0], spec) for row in computed]
+            assert json.loads(own) == [written(row[0], spec) for row in computed]
             continue
         unpacked, computed = unpack_rows(header, own), np.array(computed, dtype=float)
         assert unpacked.shape == computed.shape

@@ -86,9 +86,9 @@ def ipo_stops() -> Explorer:
         ],
         readouts=[
             Readout(
-                "IPO stops at a margin of {stop:.3g} nats. DPO still pushes there: {push:.2g} per nat, "
+                "IPO stops at a margin of {stop}. DPO still pushes there: {push:.2g} per nat, "
                 "{share:.0%} of its push at the start.",
-                stop=target,
+                stop=lambda tau: f"{target(tau):.3g} nat{'' if target(tau) == 1 else 's'}",
                 push=lambda tau, beta: dpo_push(target(tau), beta),
                 share=lambda tau, beta: dpo_push(target(tau), beta) / dpo_push(0, beta),
             )
