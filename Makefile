@@ -4,9 +4,6 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# Two worker processes with one thread each beat one process with two threads on small models.
-export OMP_NUM_THREADS ?= 1
-export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev learn test test-fast notebooks mutants lint minutes grade-demo bench clean

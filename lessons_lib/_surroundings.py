@@ -1,9 +1,10 @@
 """Where the code runs, as far as what it shows, or how fast it is, depends on it."""
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 STATIC = "LESSONS_STATIC"  # the site's build sets it to 1: no kernel will stand behind what is shown
+SMALL_MODEL = 2_000_000  # parameters; below it, the threads of one process wait for each other longer than they work
 
 
 def is_published() -> bool:
@@ -27,3 +28,34 @@ def one_thread():
     finally:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(flushed)
+
+
+def one_thread_if_small(model):
+    """`one_thread` for a small model on a CPU, and nothing for another."""
+    return one_thread() if _is_small(model) else nullcontext()
+
+
+def suit_threads(model):
+    """Give PyTorch one thread where `model` is small, and back what that took away where it is not; the model.
+
+    For models that were loaded or made here, since a notebook's own loop may train them.
+    """
+    import torch
+
+    global _taken_away
+    threads = torch.get_num_threads()
+    if _is_small(model) and threads > 1:
+        _taken_away = threads
+        torch.set_num_threads(1)
+    elif not _is_small(model) and _taken_away and threads == 1:
+        torch.set_num_threads(_taken_away)
+        _taken_away = None
+    return model
+
+
+_taken_away: int | None = None  # threads that PyTorch had before a small model came
+
+
+def _is_small(model) -> bool:
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    return on_cpu and sum(parameter.numel() for parameter in model.parameters()) <= SMALL_MODEL

@@ -11,6 +11,8 @@ import pytest
 
 from tests.site import built_site
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch loads: worker processes stand side by side
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

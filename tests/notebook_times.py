@@ -1,6 +1,9 @@
 """A pytest plugin (`-p tests.notebook_times`) that prints what each notebook took, in a table."""
 
+import os
 from collections import defaultdict
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the kernels: notebooks run side by side
 
 TARGET = 240  # seconds for all of them together, on two idle cores
 

@@ -19,7 +19,7 @@ PACKAGE = Path(lessons_lib.__file__).parent
 
 # A name ending in ".*" stands for a package with all its modules.
 LAYERS = {
-    7: ["__main__", "commands.*", "lessons.*"],
+    7: ["__main__", "_jupyter", "commands.*", "lessons.*"],
     6: ["grading.*"],
     5: ["advice.*"],
     4: ["benchmark.*"],

@@ -47,7 +47,6 @@ def add_arguments(parser) -> None:
 
 def run(arguments) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; each run keeps to one thread
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from lessons_lib.benchmark import design
 
     if bool(arguments.model) != bool(arguments.data):

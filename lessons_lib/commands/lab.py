@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
 import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,10 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported, which reads it once
-    import torch
-
-    torch.set_num_threads(1)  # at this size two threads wait for each other longer than they work
     arguments.action(arguments)
 
 

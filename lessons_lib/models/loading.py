@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lessons_lib._surroundings import suit_threads
 from lessons_lib.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def load(
     _check_causal(model.eval(), source)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model, tokenizer
+    return suit_threads(model), tokenizer
 
 
 def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
+from lessons_lib._surroundings import suit_threads
 from lessons_lib.errors import UserError
 from lessons_lib.models.loading import first_sentence
 
@@ -83,7 +84,7 @@ def new_model(
         raise UserError(f"architecture: expected one of {', '.join(ARCHITECTURES)}, got {architecture!r}")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+        return suit_threads(transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval())
 
 
 def from_config(config: dict, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> PreTrainedModel:

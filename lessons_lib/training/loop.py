@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
-from lessons_lib._surroundings import one_thread
+from lessons_lib._surroundings import one_thread_if_small
 from lessons_lib.data.preferences import check
 from lessons_lib.errors import UserError
 from lessons_lib.losses import kto_reference_point
@@ -42,8 +42,6 @@ from lessons_lib.training.token_file import write_tokens
 if TYPE_CHECKING:
     import pandas as pd
     from accelerate import Accelerator
-
-SMALL_MODEL = 2_000_000  # parameters; below it, the threads of one process wait for each other longer than they work
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def train(
     rows = _tokenized(data, objective, model, tokenizer, config).to(accelerator.device)
     batches = _planned(rows, objective, config, accelerator.num_processes)
 
-    with _one_thread_if_small(model):
+    with one_thread_if_small(model):
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(parameters, betas=config.betas, weight_decay=config.weight_decay, fused=True)
         policy, optimizer = accelerator.prepare(model, optimizer)
@@ -403,13 +401,6 @@ def _not_finite(what: str, batch: Batch, config: TrainConfig, rows: list[int]) -
         f"step {batch.step}: the {what} is not finite; its rows are data{rows}. Likely cause: {cause}. "
         f"The weights are as they were after step {batch.step - 1}"
     )
-
-
-def _one_thread_if_small(model):
-    """On a CPU, a small model runs on one thread: see `one_thread`."""
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    small = next(model.parameters()).device.type == "cpu" and parameters <= SMALL_MODEL
-    return one_thread() if small else nullcontext()
 
 
 def _identity(method: str, config: TrainConfig, model, reference, rows: TokenRows) -> dict:

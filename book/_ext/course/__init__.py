@@ -4,6 +4,7 @@
 - `outline`: phases, lessons, minutes; which lesson a page is
 - `pages`: what each page's template is told: description, reading time, scripts it needs, links
 - `static_math`: TeX to SVG while building, through MathJax in Node
+- `mathml`: the same without Node, for the pages beside JupyterLab
 - `glossary`: the first mention of a glossary term on a page gets its definition on hover
 - `python_cell`: code that a reader edits and runs in the page
 - `cells`: code cells without dead progress bars, and figures without the code that calls them
@@ -24,6 +25,7 @@ from course import (
     day_plan,
     decision_tree,
     glossary,
+    mathml,
     methods_tables,
     notebook_links,
     outline,
@@ -34,7 +36,7 @@ from course import (
 
 PARTS = (
     *(card, cells, day_plan, decision_tree, outline, glossary, methods_tables, notebook_links, pages),
-    *(python_cell, static_math),
+    *(python_cell, static_math, mathml),
 )
 
 

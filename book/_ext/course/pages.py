@@ -133,7 +133,7 @@ def _not_found_page(app):
 
 def _start_page_at_root(app, exception):
     """Serve the start page at the site's root as well: a copy with its relative addresses moved up."""
-    if exception or app.builder.name != "html":
+    if exception or app.builder.name != "html" or app.tags.has("pages_alone"):
         return
     folder = posixpath.dirname(app.config.root_doc)
     page = Path(app.outdir, app.config.root_doc + ".html").read_text(encoding="utf-8")
