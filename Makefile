@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev learn test test-fast notebooks mutants lint minutes grade-demo bench clean
+.PHONY: help setup setup-dev learn update test test-fast notebooks mutants lint minutes grade-demo bench clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,10 @@ learn: setup  ## open the lessons in JupyterLab
 
 # The site is built once, beside the tests, and its own tests come last. The build executes every lesson.
 TEST := $(BIN)/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder
+
+update: setup  ## take the newest version; notebooks that you edited are kept
+	@$(BIN)/python -m lessons_lib update
+	@$(MAKE) --no-print-directory setup
 
 test: setup-dev  ## run the whole suite: the site is built in it, which runs every lesson
 	$(TEST)

@@ -1,5 +1,6 @@
 """Exercises as a learner meets them: the stub runs and is told what is missing; the solution passes every check."""
 
+import json
 import runpy
 from pathlib import Path
 
@@ -16,12 +17,12 @@ def number_of(path):
 
 def spec_of(path):
     """The hidden spec of an exercise's notebook."""
-    return runpy.run_path(ROOT / "exercises" / "specs" / f"ex{number_of(path)}.py")["EXERCISE"]
+    return runpy.run_path(str(ROOT / "exercises" / "specs" / f"ex{number_of(path)}.py"))["EXERCISE"]
 
 
 def solution_of(path):
     """The names that an exercise's solution defines, with their values."""
-    return runpy.run_path(ROOT / "exercises" / "solutions" / f"ex{number_of(path)}.py")
+    return runpy.run_path(str(ROOT / "exercises" / "solutions" / f"ex{number_of(path)}.py"))
 
 
 def verdicts(notebook, solution=None):
@@ -65,3 +66,35 @@ def test_notebooks_are_committed_without_outputs(root):
             assert cell.get("execution_count") is None, f"{path.name}: a cell carries an execution count"
             lines = cell.source.count("\n") + 1
             assert cell.cell_type != "code" or lines <= 18, f"{path.name}: a code cell of {lines} lines; move it out"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_check_is_a_cell_that_nbgrader_looks_at(path):
+    """Its button "Validate" reads the cells that are marked, and calls a notebook without them faultless."""
+    marks = [
+        cell.metadata.get("nbgrader", {})
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code" and cell.source.startswith("check_")
+    ]
+    assert all(mark.get("grade") and mark["points"] == 0 and mark["locked"] for mark in marks)
+    assert len({mark["grade_id"] for mark in marks}) == len(marks)
+
+
+@pytest.mark.slow
+def test_the_button_validate_tells_untouched_from_solved(tmp_path):
+    from nbgrader.validator import Validator
+
+    from lessons_lib.grading.handout import solution_of, solve, write_notebook
+
+    name = "05_implement_ipo"
+    notebook = json.loads((ROOT / "exercises" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    write_notebook(tmp_path / "untouched.ipynb", notebook)
+    write_notebook(tmp_path / "solved.ipynb", solve(notebook, solution_of(name)))
+    failed = Validator().validate(str(tmp_path / "untouched.ipynb"))["failed"]
+    assert [cell["source"].partition("(")[0] for cell in failed] == [
+        "check_ipo_loss",
+        "check_tau_for_margin",
+        "check_averaged_tau",
+    ]
+    assert all("✗" in cell["error"] for cell in failed)
+    assert Validator().validate(str(tmp_path / "solved.ipynb")) == {}

@@ -18,18 +18,24 @@ import os
 import platform
 import subprocess
 import sys
-from contextlib import contextmanager, nullcontext
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
+from tqdm.auto import tqdm
+
 from lessons_lib.errors import UserError
 from lessons_lib.memory.architecture import read_architecture
 from lessons_lib.memory.estimate import Setting, estimate
 
 READINGS = Path(__file__).parent / "readings.json"
+TOO_LONG = "too long"
 _VERSIONED = ("torch", "transformers", "peft")
 
 
@@ -73,20 +79,37 @@ def measure(config: dict, setting: dict, *, device: str = "cpu", timeout_s: floa
 
 
 def measure_all(config: dict, settings: list[dict], *, device: str = "cpu", timeout_s: float = 600) -> list[Reading]:
-    """`measure` for several settings of one model, in turn in one process, which starts but once."""
+    """`measure` for several settings of one model, in turn in one process, which starts but once, under a bar."""
     for setting in settings:
         _check_measurable(Setting(read_architecture(config), **setting))
     job = json.dumps({"config": config, "settings": settings, "device": device})
-    command = [sys.executable, "-m", "lessons_lib.memory.probe"]
-    try:
-        done = subprocess.run(command, input=job, capture_output=True, text=True, timeout=timeout_s)
-    except subprocess.TimeoutExpired as error:
-        raise UserError(f"measure: the step took longer than {timeout_s:g} s; choose a smaller one") from error
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message: was it killed for lack of memory?"])[-1]
+    with tempfile.TemporaryFile("w+") as complaints:
+        rows, code = _run_elsewhere(job, len(settings), complaints, timeout_s)
+        complaints.seek(0)
+        said = complaints.read()
+    if code == TOO_LONG:
+        raise UserError(f"measure: the step took longer than {timeout_s:g} s; choose a smaller one")
+    if code:
+        reason = (said.strip().splitlines() or ["no message: was it killed for lack of memory?"])[-1]
         raise UserError(f"measure: the step failed: {reason}")
-    rows = json.loads(done.stdout.splitlines()[-1])
     return [Reading(config=config, setting=setting, **row) for setting, row in zip(settings, rows, strict=True)]
+
+
+def _run_elsewhere(job: str, turns: int, complaints, timeout_s: float) -> tuple[list[dict], int | str]:
+    """The rows that a process of this module prints, one a setting, and its exit code, or TOO_LONG."""
+    command, pipe = [sys.executable, "-m", "lessons_lib.memory.probe"], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=complaints, text=True) as process:
+        clock = threading.Timer(timeout_s, process.kill)
+        clock.start()
+        with suppress(BrokenPipeError):  # it ended at once; its exit code tells
+            process.stdin.write(job)
+            process.stdin.close()
+        answers = tqdm(process.stdout, "measuring, in a process of its own", turns, unit="run")
+        rows = [json.loads(answer) for answer in answers]
+        code = process.wait()
+        in_time = clock.is_alive()
+        clock.cancel()
+    return rows, code if in_time else TOO_LONG
 
 
 def readings() -> list[Reading]:
@@ -131,13 +154,11 @@ def _check_measurable(setting: Setting) -> None:
             raise UserError(f"measure: {name}={getattr(setting, name)!r} is arithmetic only; measure without it")
 
 
-def _run_all(config: dict, settings: list[dict], device: str) -> list[dict]:
+def _run_all(config: dict, settings: list[dict], device: str) -> Iterator[dict]:
     """What the process does; what one setting leaves behind is gone before the next one's recorder starts."""
-    rows = []
     for setting in settings:
-        rows.append(_run(config, setting, device))
+        yield _run(config, setting, device)
         gc.collect()
-    return rows
 
 
 def _run(config: dict, setting: dict, device: str) -> dict:
@@ -297,4 +318,5 @@ def _allocations(profile):
 
 
 if __name__ == "__main__":
-    print(json.dumps(_run_all(**json.load(sys.stdin))))
+    for row in _run_all(**json.load(sys.stdin)):
+        print(json.dumps(row), flush=True)

@@ -18,7 +18,7 @@ from lessons_lib.advice.decide import Facts, briefs, walk
 from lessons_lib.data import samples
 from lessons_lib.data.figures import implied_flip
 from lessons_lib.grading import tickets
-from lessons_lib.grading.verdict import Verdict
+from lessons_lib.grading.verdict import Answer, Verdict
 from lessons_lib.lessons.lesson09 import checks
 from lessons_lib.lessons.lesson09.checks import SECOND, check_choose
 from lessons_lib.methods import METHODS
@@ -380,7 +380,7 @@ _BECAUSE = r"\b(because|since|so|therefore|as|which means|hence|would|if|but|alt
 
 
 @dataclass(frozen=True)
-class Gate:
+class Gate(Answer):
     """What the gate did with a paragraph: returned it with what is missing, or passed it on to a person."""
 
     missing: tuple[str, ...]
