@@ -11,15 +11,15 @@ import subprocess
 from pathlib import Path
 
 from lessons_lib import COMMAND
+from lessons_lib._installed import CHECKOUT
 from lessons_lib.errors import UserError
 
 HELP = "take the newest version of the course; notebooks that you edited are kept"
 EXAMPLE = f"{COMMAND} update"
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("--checkout", type=Path, default=ROOT, help="the course's folder (default: this one)")
+    parser.add_argument("--checkout", type=Path, default=CHECKOUT, help="the course's folder (default: this one)")
 
 
 def run(arguments) -> None:
