@@ -307,6 +307,11 @@ def test_the_arguments_hold_what_protects():
         assert "--clear-groups" in arguments
 
 
+def test_nobody_is_the_systems_nobody():
+    pwd = pytest.importorskip("pwd", reason="the sandbox is Linux's")
+    assert pwd.getpwuid(sandbox.NOBODY).pw_name == "nobody"
+
+
 def test_nothing_secret_is_shown():
     arguments = sandbox.command(Limits())
     shown = [arguments[i + 1] for i, part in enumerate(arguments) if part.startswith("--ro-bind")]
