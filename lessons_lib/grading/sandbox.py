@@ -26,18 +26,23 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lessons_lib.errors import UserError
+from lessons_lib.grading import cgroups, seccomp
 from lessons_lib.grading.spec import JSON, Limits
 
 NOBODY = 65534
+# As root every child is a user of its own: Linux counts pipes and locked memory by user, which two could see.
+STRANGERS = range(1_900_000_000, 2_000_000_000)
 PACKAGE = Path(__file__).resolve().parents[1]
 CHILD = PACKAGE / "grading" / "child.py"
 _MIB = 2**20
+MOST_VALUES = 50_000  # in one answer
 _DEEPEST = 30  # levels of an answer: what is written down later goes through code that recurses
+_OWN_PROCESSES = 8  # of the two walls, beside the child's
 _WATCHED_EVERY = 0.25  # seconds between two looks at how much memory a busy child keeps
 
 
 class Stopped(Exception):
-    """The child is gone, and why in one word: time, memory, exit, output or protocol."""
+    """The child is gone, and why in one word: time, memory, exit, output, protocol or gave_up."""
 
     def __init__(self, why: str, told: str = ""):
         super().__init__(why)
@@ -48,11 +53,20 @@ class SandboxBroke(Exception):
     """The sandbox itself failed, before any of a learner's code ran."""
 
 
-def command(limits: Limits, files: Iterable[Path] = ()) -> list[str]:
-    """The whole command line of a child, `files` lying in its working folder."""
-    program = [sys.executable, "-I", str(CHILD), json.dumps(_rlimits(limits))]
-    wall = _inner_wall(limits, files) + program
-    return _outer_wall(files) + wall if os.geteuid() == 0 else wall
+def command(limits: Limits, files: Iterable[Path] = (), *, filtered_by: int | None = None, doors=()) -> list[str]:
+    """The whole command line of a child.
+
+    Args:
+        limits: what it may use.
+        files: what lies in its working folder.
+        filtered_by: the descriptor from which bubblewrap reads the filter of system calls.
+        doors: of its control group, see `cgroups`.
+    """
+    program = [sys.executable, "-I", str(CHILD), json.dumps(_rlimits(limits)), str(PACKAGE.parent)]
+    wall = _inner_wall(limits, files, filtered_by) + program
+    wall = _outer_wall(files) + wall if os.geteuid() == 0 else wall
+    enter = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@"'
+    return ["sh", "-c", enter, "sh", *doors, "--", *wall] if doors else wall
 
 
 def _rlimits(limits: Limits) -> dict[str, int]:
@@ -67,7 +81,7 @@ def _rlimits(limits: Limits) -> dict[str, int]:
     }
 
 
-def _inner_wall(limits: Limits, files: Iterable[Path]) -> list[str]:
+def _inner_wall(limits: Limits, files: Iterable[Path], filtered_by: int | None = None) -> list[str]:
     beside = [part for path in files for part in ("--ro-bind", str(path), f"/tmp/{path.name}")]
     return [
         *["bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--uid", str(NOBODY), "--gid", str(NOBODY)],
@@ -76,18 +90,21 @@ def _inner_wall(limits: Limits, files: Iterable[Path]) -> list[str]:
         *["--size", str(limits.file_mb * _MIB), "--tmpfs", "/tmp"],  # before the files, which may lie below /tmp
         *_files(),
         *["--ro-bind-try", "/proc/cpuinfo", "/proc/cpuinfo"],  # torch picks its kernels by it; no other /proc
-        *[*beside, "--remount-ro", "/", "--chdir", "/tmp", "--"],
+        *[*beside, "--remount-ro", "/", "--chdir", "/tmp"],
+        *(["--seccomp", str(filtered_by)] if filtered_by is not None else []),
+        "--",
     ]
 
 
 def _outer_wall(files: Iterable[Path]) -> list[str]:
     """For root: the same files, readable whoever owns the folders above them, then an unprivileged user."""
     beside = [part for path in files for part in ("--ro-bind", str(path), str(path))]
+    stranger = STRANGERS[secrets.randbelow(len(STRANGERS))]
     return [
         # the inner bubblewrap needs both folders; /tmp comes first, as this library may lie below it
         *["bwrap", "--die-with-parent", "--perms", "1777", "--dir", "/tmp", "--bind", "/proc", "/proc"],
         *[*_files(), *_folders(path.parent for path in files), *beside, "--"],
-        *["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all", "--"],
+        *["setpriv", f"--reuid={stranger}", f"--regid={stranger}", "--clear-groups", "--inh-caps=-all", "--"],
     ]
 
 
@@ -138,18 +155,27 @@ class Child:
 
     def __init__(self, limits: Limits, files: Iterable[Path] = ()):
         self._limits = limits
-        self._process = subprocess.Popen(
-            command(limits, tuple(files)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,  # only what goes wrong before the child runs; it then closes this end
-            start_new_session=True,
-            cwd="/",
-        )
+        self._group = cgroups.open_group(limits.memory_mb, limits.processes + _OWN_PROCESSES)
+        self._process = self._start(tuple(files))
         self._unread = b""
         self.complaint = ""  # once closed: what stood on the standard error, such as why bubblewrap would not start
         for stream in (self._process.stdin, self._process.stdout):
             os.set_blocking(stream.fileno(), False)
+
+    def _start(self, files: tuple[Path, ...]) -> subprocess.Popen:
+        doors = self._group.doors if self._group else ()
+        with os.fdopen(os.memfd_create("filter"), "wb", buffering=0) as filtered_by:
+            filtered_by.write(seccomp.program())
+            filtered_by.seek(0)
+            return subprocess.Popen(
+                command(self._limits, files, filtered_by=filtered_by.fileno(), doors=doors),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,  # only what goes wrong before the child runs; it then closes this end
+                pass_fds=[filtered_by.fileno()],
+                start_new_session=True,
+                cwd="/",
+            )
 
     def __enter__(self) -> Child:
         return self
@@ -170,9 +196,10 @@ class Child:
         try:
             line = self._exchange(json.dumps({"id": number, **request}).encode() + b"\n", seconds)
             answer = _read(line, number)
-        except Stopped:
+        except Stopped as stopped:
+            out_of_memory = stopped.why == "exit" and self._group is not None and self._group.ran_out()
             self.close()
-            raise
+            raise self._too_much() if out_of_memory else stopped from None
         return answer
 
     def _exchange(self, question: bytes, seconds: float) -> bytes:
@@ -217,15 +244,21 @@ class Child:
             raise Stopped("output", f"an answer of more than {self._limits.answer_bytes / 1e6:g} MB")
 
     def _watch_memory(self) -> None:
-        """All its processes together: the limit that a process sets on itself does not count its children."""
+        """All its processes together, where no control group counts them."""
+        if self._group is not None:
+            return
         import psutil
 
         try:
             members = psutil.Process(self._process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return
-        if sum(map(_resident, members)) > self._limits.memory_mb * _MIB:
-            raise Stopped("memory", f"more than {self._limits.memory_mb} MB")
+        most = self._limits.memory_mb * _MIB
+        if sum(map(_resident, members)) > most and sum(map(_proportional, members)) > most:
+            raise self._too_much()
+
+    def _too_much(self) -> Stopped:
+        return Stopped("memory", f"more than {self._limits.memory_mb} MB")
 
     def close(self) -> None:
         """End the child and everything it started; they all die with bubblewrap."""
@@ -238,9 +271,12 @@ class Child:
         self.complaint = (self._process.stderr.read(2000) or b"").decode(errors="replace").strip()
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             stream.close()
+        if self._group is not None:
+            self._group.close()
 
 
 def _resident(process) -> int:
+    """Quick to ask for; pages that processes share are counted in each."""
     import psutil
 
     try:
@@ -249,7 +285,21 @@ def _resident(process) -> int:
         return 0
 
 
+def _proportional(process) -> int:
+    """Slow to ask for; shared pages are divided, so that a fork after a large import costs nothing."""
+    import psutil
+
+    try:
+        return process.memory_full_info().pss
+    except psutil.AccessDenied:
+        return _resident(process)
+    except psutil.NoSuchProcess:
+        return 0
+
+
 def _read(line: bytes, number: str) -> dict[str, JSON]:
+    if sum(map(line.count, (b",", b"[", b"{"))) > MOST_VALUES:  # a value takes fifty times its comma in memory
+        raise Stopped("output", f"an answer of more than {MOST_VALUES} values")
     try:
         answer = json.loads(line)
     except (ValueError, RecursionError):
@@ -305,7 +355,8 @@ def libc(name, *values):
 
 tried = {
     "it is an unprivileged user": os.getuid() == NOBODY and set(os.getgroups()) <= {NOBODY},
-    "the network is out of reach": refused(reach_out) and [name for _, name in socket.if_nameindex()] == ["lo"],
+    "the network is out of reach": refused(reach_out),
+    "keys and shared memory are not there": all(libc("syscall", number, 0, 0, 0) == -1 for number in CALLS),
     "the file system is read-only": refused(lambda: open("/new", "w")) and refused(lambda: open(json.__file__, "a")),
     "the rest of the disk is not there": not any(map(os.path.exists, HIDDEN)),
     "other processes are not there": not os.path.exists("/proc/1"),
@@ -350,6 +401,7 @@ def failures(limits: Limits | None = None) -> list[str]:
         "LIMIT": limits.processes,
         "HIDDEN": [str(path) for path in secret if path.exists()],
         "ENVIRONMENT": [*_environment()[1::3], "PWD", "LC_CTYPE"],
+        "CALLS": seccomp.refused_numbers(),
     }
     source = "".join(f"{name} = {value!r}\n" for name, value in facts.items()) + _ATTEMPTS
     with Child(limits) as child:
