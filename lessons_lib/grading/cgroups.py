@@ -1,4 +1,4 @@
-"""Control groups: one limit on the memory and the processes of a child and everything it starts, where the machine has them.
+"""Control groups, where the machine has them: one limit on a child's memory and processes, whatever it starts.
 
 A control group counts what a limit on each process cannot: shared memory that nobody has mapped, files in memory, the
 kernel's own buffers. Both versions of the interface are known. A group is made below the grader's own, so that it

@@ -1,40 +1,68 @@
 """The grade book: SQLite in the folder of marks, one line a learner and exercise, written as each mark is made.
 
-A batch that was stopped goes on where it was: a mark stands until the learner's file, the spec or the salt changes.
+A batch that was stopped goes on where it was: a mark stands until the learner's file, the library, the spec with its
+hidden data, or the salt changes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from lessons_lib.errors import UserError
+from lessons_lib.grading import files
 from lessons_lib.grading.marking import CaseMark, ItemMark, Mark
-from lessons_lib.grading.submissions import Learner
+from lessons_lib.grading.similarity import Shape
+
+if TYPE_CHECKING:
+    from lessons_lib.grading.pages import Batch
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS marks (
     exercise TEXT, learner TEXT, status TEXT, flags TEXT, points REAL, of REAL,
-    fingerprint TEXT, made_with TEXT, made_at TEXT, items TEXT, errors TEXT,
+    fingerprint TEXT, made_with TEXT, made_at TEXT, items TEXT, errors TEXT, shape TEXT,
     PRIMARY KEY (exercise, learner)
 ) WITHOUT ROWID
 """
 
 
 class GradeBook:
-    """Marks on disk. `made_with` names spec and salt: marks made with others are made again."""
+    """Marks on disk. `made_with` names library, spec, hidden data and salt: marks made with others are made again."""
 
     def __init__(self, path: Path, exercise: str, made_with: str):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # readable for its owner alone from the start
-        self._exercise, self._made_with = exercise, made_with
-        self._database = sqlite3.connect(path)
-        self._database.execute(_TABLES)
+        self._path, self._exercise, self._made_with = path, exercise, made_with
+        with self._told():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # readable for its owner alone from the start
+            self._database = sqlite3.connect(path, timeout=30)
+            self._database.execute(_TABLES)
+            others = self._database.execute("SELECT DISTINCT exercise FROM marks WHERE exercise != ?", (exercise,))
+            other = next(others, None)
+        if other:
+            self._database.close()
+            raise UserError(
+                f"{path.parent}: expected a folder of its own for each exercise, and it holds the marks of {other[0]}. "
+                f"Give --out {path.parent / exercise} and, for the same course, --salt {path.parent / 'salt.txt'}"
+            )
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise UserError(
+                f"{self._path}: the grade book could not be read or written: {error}. Marks written before are kept. "
+                "Make room on the disk, or move a damaged file away, and start again."
+            ) from None
 
     def __enter__(self) -> GradeBook:
         return self
@@ -44,54 +72,80 @@ class GradeBook:
 
     def standing(self) -> dict[str, str]:
         """By learner, the fingerprint of the submission behind a mark that still holds."""
-        query = "SELECT learner, fingerprint FROM marks WHERE exercise = ? AND made_with = ?"
-        return dict(self._database.execute(query, (self._exercise, self._made_with)))
+        query = "SELECT learner, fingerprint FROM marks WHERE exercise = ? AND made_with = ? AND status != 'not_marked'"
+        with self._told():
+            return dict(self._database.execute(query, (self._exercise, self._made_with)))
 
-    def write(self, mark: Mark) -> None:
-        values = (
-            *(self._exercise, mark.learner, mark.status, " ".join(mark.flags), mark.points, mark.of),
-            *(mark.fingerprint, self._made_with, datetime.now(UTC).isoformat(timespec="seconds")),
-            *(json.dumps([asdict(item) for item in mark.items]), json.dumps(mark.errors)),
-        )
-        with self._database:
-            self._database.execute(f"INSERT OR REPLACE INTO marks VALUES ({', '.join('?' * len(values))})", values)
+    def write(self, marks: Iterable[Mark]) -> None:
+        """All of them, or none where that fails."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        rows = [
+            (
+                *(self._exercise, mark.learner, mark.status, " ".join(mark.flags), mark.points, mark.of),
+                *(mark.fingerprint, self._made_with, now, json.dumps([asdict(item) for item in mark.items])),
+                *(json.dumps(mark.errors), json.dumps(asdict(mark.shape))),
+            )
+            for mark in marks
+        ]
+        with self._told(), self._database:
+            self._database.executemany(f"INSERT OR REPLACE INTO marks VALUES ({', '.join('?' * 12)})", rows)
 
     def marks(self) -> dict[str, Mark]:
         """Every learner's mark of the exercise, by her id."""
-        columns = "learner, status, flags, fingerprint, items, errors"
-        found = self._database.execute(f"SELECT {columns} FROM marks WHERE exercise = ?", (self._exercise,))
-        return {row[0]: _mark(*row) for row in found}
+        columns = "learner, status, flags, fingerprint, items, errors, shape"
+        with self._told():
+            found = self._database.execute(f"SELECT {columns} FROM marks WHERE exercise = ?", (self._exercise,))
+            return {row[0]: _mark(*row) for row in found}
 
 
-def _mark(learner: str, status: str, flags: str, fingerprint: str, items: str, errors: str) -> Mark:
+def _mark(learner: str, status: str, flags: str, fingerprint: str, items: str, errors: str, shape: str) -> Mark:
     read = tuple(
         ItemMark(**{**item, "cases": tuple(CaseMark(**case) for case in item["cases"])}) for item in json.loads(items)
     )
-    return Mark(learner, status, tuple(flags.split()), fingerprint, read, tuple(json.loads(errors)))
+    own = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(shape).items()}
+    return Mark(learner, status, tuple(flags.split()), fingerprint, read, tuple(json.loads(errors)), Shape(**own))
 
 
-def write_csv(path: Path, roster: Sequence[Learner], marks: dict[str, Mark]) -> None:
-    """A line a learner in the roster's order: points of each item, the sum, and what was odd."""
-    items = [item.name for item in next(iter(marks.values())).items] if marks else []
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["id", "name", "points", "of", "status", "flags", *items])
-        for learner in roster:
-            mark = marks[learner.id]
-            row = [learner.id, learner.name, mark.points, mark.of, mark.status, " ".join(mark.flags)]
-            table.writerow(map(_cell, [*row, *(item.points for item in mark.items)]))
+def write_csv(path: Path, batch: Batch) -> None:
+    """A line a learner in the roster's order: points of each item, by hand and together, when, and what was odd.
+
+    Where there is no mark yet the points are empty, which is not the same as 0.
+    """
+    items = [item.name for item in batch.assignment.exercise.items if item.points]
+    head = ["id", "name", "points", "of", "by_hand", "total", "status", "flags", "handed_in", "late", *items]
+    rows = [head]
+    for learner in batch.roster:
+        mark, by_hand = batch.marks[learner.id], batch.points_by_hand(learner.id)
+        marked = {item.name: item.points for item in mark.items}
+        points = "" if mark.status == "not_marked" else mark.points
+        total = points if points == "" else round(points + (by_hand or 0), 4)
+        hand = "" if by_hand is None else by_hand
+        row = [learner.id, learner.name, points, mark.of, hand, total, mark.status, " ".join(mark.flags)]
+        when = batch.handed_in.get(learner.id)
+        row += [when.isoformat(" ", "minutes") if when else "", batch.late(learner.id)]
+        rows.append([*row, *("" if points == "" else marked.get(name, "") for name in items)])
+    files.write(path, _csv(rows))
 
 
-def write_nbgrader_csv(path: Path, exercise: str, roster: Sequence[Learner], marks: dict[str, Mark]) -> None:
+def write_nbgrader_csv(path: Path, batch: Batch) -> None:
     """The same in the columns of `nbgrader export`."""
     columns = "assignment,duedate,timestamp,student_id,last_name,first_name,email"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow([*columns.split(","), "raw_score", "late_submission_penalty", "score", "max_score"])
-        for learner in roster:
-            mark = marks[learner.id]
-            who = [learner.id, learner.last_name, learner.first_name, learner.email]
-            table.writerow(map(_cell, [exercise, "", "", *who, mark.points, 0.0, mark.points, mark.of]))
+    rows = [[*columns.split(","), "raw_score", "late_submission_penalty", "score", "max_score"]]
+    due = batch.deadline.isoformat(" ", "minutes") if batch.deadline else ""
+    for learner in batch.roster:
+        mark = batch.marks[learner.id]
+        when = batch.handed_in.get(learner.id)
+        who = [learner.id, learner.last_name, learner.first_name, learner.email]
+        points = "" if mark.status == "not_marked" else round(mark.points + (batch.points_by_hand(learner.id) or 0), 4)
+        stamp = when.isoformat(" ", "minutes") if when else ""
+        rows.append([batch.assignment.exercise.name, due, stamp, *who, points, 0.0, points, mark.of + batch.of_by_hand])
+    files.write(path, _csv(rows))
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows([map(_cell, row) for row in rows])
+    return text.getvalue()
 
 
 def _cell(value: object) -> object:

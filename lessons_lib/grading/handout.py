@@ -8,24 +8,24 @@ from __future__ import annotations
 import ast
 import copy
 import csv
+import io
 import json
 import re
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
 from lessons_lib._installed import CHECKOUT, of_checkout
 from lessons_lib.errors import UserError
-from lessons_lib.grading import assignments, quizzes, tickets
+from lessons_lib.grading import assignments, files, quizzes, roster, tickets
 from lessons_lib.grading.assignments import EXERCISES
-from lessons_lib.grading.submissions import read_roster
 
 # An allow list: what a learner needs to take the lessons, and nothing that is not on it.
 _FOLDERS = ("notebooks", "lessons_lib")
-_FILES = ("requirements.txt", "pyproject.toml", "Makefile", "LICENSE", "CITATION.cff")
+_FILES = ("requirements.txt", "pyproject.toml", "LICENSE", "CITATION.cff")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "large*", "*.egg-info")
 _BEGIN, _END = "### BEGIN SOLUTION", "### END SOLUTION"
 _STUB = "...  # your code"
@@ -35,7 +35,10 @@ _STUB = "...  # your code"
 
 
 def write_release(out: Path) -> None:
-    """The folder that learners get: lessons, library, exercises, quiz notebooks and the quick checks' questions."""
+    """The folder that learners get: lessons, library, exercises, the quick checks' questions and how to start.
+
+    Graded quizzes are not in it: `write_quizzes` draws one for each learner.
+    """
     for name in (*_FOLDERS, *_FILES, "exercises"):
         of_checkout(name)
     _refuse_what_is_there(out)
@@ -43,8 +46,48 @@ def write_release(out: Path) -> None:
         shutil.copytree(CHECKOUT / name, out / name, ignore=_LEFT_OUT)
     for name in _FILES:
         shutil.copyfile(CHECKOUT / name, out / name)
+    (out / "README.md").write_text(_README, encoding="utf-8")
+    (out / "Makefile").write_text(_MAKEFILE, encoding="utf-8")
     _write_exercises(out / "exercises")
     _write_questions(out / "exercises" / "questions")
+
+
+_README = """# The lessons and their exercises
+
+What you need is Python 3.11 or newer. On Linux and macOS:
+
+```
+make learn
+```
+
+sets everything up in this folder, once, and opens the lessons in JupyterLab. On Windows:
+
+```
+py -m venv .venv
+.venv\\Scripts\\pip install -r requirements.txt
+.venv\\Scripts\\pip install --no-deps --editable .
+.venv\\Scripts\\jupyter lab notebooks/start.ipynb
+```
+
+Start with `notebooks/start.ipynb`. The exercises are in `exercises/`: fill in the cells that say `# your code`, run the
+check below each, and hand in the notebook under the name that it has.
+"""
+_MAKEFILE = """# `make learn` opens the lessons; what is set up is not set up again.
+PYTHON ?= python3
+
+.PHONY: help learn
+help:  ## list the commands
+\t@echo "  make learn    open the lessons in JupyterLab"
+
+learn: .venv/.learn
+\t.venv/bin/python -m lessons_lib learn
+
+.venv/.learn: requirements.txt
+\t$(PYTHON) -m venv .venv
+\t.venv/bin/python -m pip install --quiet -r requirements.txt
+\t.venv/bin/python -m pip install --quiet --no-deps --editable .
+\t@touch $@
+"""
 
 
 def _refuse_what_is_there(out: Path) -> None:
@@ -60,9 +103,6 @@ def _write_exercises(out: Path) -> None:
     for name in assignments.names():
         for path in assignments.load(name).files:
             shutil.copyfile(path, out / path.name)
-    for phase in filter(quizzes.questions_of, quizzes.phases()):
-        exercise, notebook, _ = quizzes.assignment(phase)
-        write_notebook(out / exercise.notebook, notebook)
 
 
 def _write_questions(out: Path) -> None:
@@ -84,18 +124,29 @@ def write_notebook(path: Path, notebook: dict) -> None:
 # ---------------------------------------------------------------- tickets
 
 
-def write_tickets(out: Path, name: str, roster_path: Path, salt_path: Path | None) -> Path:
+def write_tickets(out: Path, name: str, learners: Sequence[roster.Learner], salt_path: Path | None) -> Path:
     """A CSV with the ticket of each learner; the salt is that of grading."""
     exercise = assignments.load(name).exercise.name
-    salt = tickets.read_salt(salt_path or out / "salt.txt")
     path = out / f"tickets_{exercise}.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["id", "ticket"])
-        table.writerows(
-            [learner.id, tickets.ticket(salt, learner.id, exercise)] for learner in read_roster(roster_path)
-        )
+    with files.folder_of_marks(out):
+        salt = tickets.read_salt(salt_path or out / "salt.txt")
+        text = io.StringIO()
+        csv.writer(text).writerow(["id", "ticket"])
+        csv.writer(text).writerows([one.id, tickets.ticket(salt, one.id, exercise)] for one in learners)
+        files.write(path, text.getvalue())
     return path
+
+
+def write_quizzes(out: Path, phase: int, learners: Sequence[roster.Learner], salt: bytes) -> list[Path]:
+    """Each learner's own quiz, drawn by her ticket, as `out`/ID/quiz_phase_N.ipynb."""
+    exercise, _ = quizzes.assignment(phase)
+    paths = []
+    for one in learners:
+        notebook = quizzes.notebook_for(phase, tickets.ticket(salt, one.id, exercise.name))
+        paths.append(out / one.id / exercise.notebook)
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        write_notebook(paths[-1], notebook)
+    return paths
 
 
 # ---------------------------------------------------------------- nbgrader

@@ -54,8 +54,8 @@ getsockname:51:204 getpeername:52:205
 clone:56:220 socketpair:53:199 ioctl:16:29 fcntl:72:25 flock:73:32 prctl:157:167 madvise:28:233 getxattr:191:8
 lgetxattr:192:9 fgetxattr:193:10 listxattr:194:11 llistxattr:195:12 flistxattr:196:13
 """
-_LOOKED_AT = "clone socketpair ioctl fcntl flock prctl madvise".split()
-_ATTRIBUTES = "getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr".split()
+_LOOKED_AT = ["clone", "socketpair", "ioctl", "fcntl", "flock", "prctl", "madvise"]
+_ATTRIBUTES = ["getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr"]
 
 _MACHINES = {"x86_64": (1, 0xC000003E), "aarch64": (2, 0xC00000B7), "arm64": (2, 0xC00000B7)}  # column, AUDIT_ARCH_…
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06  # BPF_LD|W|ABS, BPF_JMP|…|K, BPF_RET|K

@@ -31,7 +31,8 @@ class Item:
         explain: what the feedback says about an answer that is not right, where the notebook has no check for it.
         own: the value is judged on the learner's own data: the case is ``{"ticket": …}``, which judge and explain
             get beside the answer, and the learner's code does not.
-        person: a person marks it. Then `points` is 0, the judge gives nothing, and `explain` says what goes to her.
+        person: a person marks it, by the rubric of `by_hand`. Then `points` is 0, the judge gives nothing, and
+            `explain` says what goes to her.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Limits:
     start_seconds: float = 120  # until the sandbox stands and Python runs in it
     cell_seconds: float = 60  # one cell of the notebook, imports of torch included
     call_seconds: float = 20  # one case of one item
-    total_seconds: float = 600  # everything of one submission, fresh starts after a stop included
+    total_seconds: float = 600  # everything of one submission, fresh starts after a stop included, no matter what
     cpu_seconds: int = 300  # CPU, of one process
     memory_mb: int = 3000  # address space of one process, and what all of them together keep in memory
     processes: int = 24  # processes and threads together
@@ -74,6 +75,7 @@ class Exercise:
         items: in the order of the notebook's stub cells.
         files: names of files in exercises/ that the notebook reads; the release and the sandbox have them beside it.
         limits: what the learner's code may use.
+        draw: by a learner's ticket, those of the items that are hers; None where all are everybody's.
     """
 
     lesson: int
@@ -81,6 +83,11 @@ class Exercise:
     items: tuple[Item, ...]
     files: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    draw: Callable[[str], tuple[Item, ...]] | None = None
+
+    def items_for(self, ticket: str) -> tuple[Item, ...]:
+        """What is marked for the learner with this ticket."""
+        return self.draw(ticket) if self.draw else self.items
 
     @property
     def name(self) -> str:
