@@ -38,8 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
         exercise, notebook = quizzes.assignment(arguments.phase)
         handout.write_notebook(arguments.out, notebook)
         print(
-            f"{arguments.out}: the whole bank, {len(exercise.items)} questions. `grade --exercise {exercise.name}` marks "
-            "those that are drawn for each learner; with --roster everybody gets her own questions alone."
+            f"{arguments.out}: the bank, {len(exercise.items)} questions. `grade --exercise {exercise.name}` marks "
+            "those drawn for each learner; with --roster everybody gets her own questions alone."
         )
         return 0
     title, questions = _asked(arguments)

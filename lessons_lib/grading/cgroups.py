@@ -19,7 +19,7 @@ ROOT = Path("/sys/fs/cgroup")
 _MIB = 2**20
 # By version: files of the limits on memory and processes, and where a stop for memory is counted.
 _FILES = {
-    1: (("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"), "pids.max", "memory.failcnt"),
+    1: (("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"), "pids.max", "memory.oom_control"),
     2: (("memory.max", "memory.swap.max"), "pids.max", "memory.events"),
 }
 
@@ -37,12 +37,11 @@ class Group:
         return [str(folder / "cgroup.procs") for folder in self.folders]
 
     def ran_out(self) -> bool:
-        """Whether memory was refused to it."""
+        """Whether the kernel ended a process of it for want of memory."""
         path = self.folders[0] / _FILES[self.version][2]
         with contextlib.suppress(OSError):
             words = path.read_text().split()
-            counts = dict(zip(words[::2], words[1::2], strict=True)) if self.version == 2 else {"oom_kill": words[0]}
-            return int(counts.get("oom_kill", 0)) > 0
+            return int(dict(zip(words[::2], words[1::2], strict=True)).get("oom_kill", 0)) > 0
         return False
 
     def close(self) -> None:

@@ -25,6 +25,8 @@ from lessons_lib.grading.submissions import FLAGS, Submission
 MOST_STARTS = 8  # children for one submission
 _ADVICE = 2000  # characters of a check's message that are kept
 _KEPT = 20_000  # characters of an answer that are kept
+_PLAIN_IMPORTS = {"torch", "math", "lessons_lib", "random", "json", "itertools", "functools", "collections", "typing"}
+_TRANSFORMS = re.compile(r"compile|func\b|vmap|jvp|jit|meta|export|fx\b|training|models|autocast|__import__|importlib")
 _JUDGED_WITHIN = 20  # seconds for comparing one answer or explaining it
 
 
@@ -92,11 +94,15 @@ def mark(
     items = assignment.exercise.items_for(ticket)
     drawn = assignment.exercise.draw is not None
     submission = submissions.read(submission, [item.name for item in items] if drawn else assignment.stubs)
-    run = _Run(assignment, submission, items, tickets.cases_of(assignment.exercise, salt, submission.learner, ticket))
+    cases = tickets.cases_of(assignment.exercise, salt, submission.learner, ticket)
     readable = submission.status == "read"
+    run = _Run(assignment, submission, items, cases, lean=readable and _lean_will_do(submission.cells))
     shape = Shape()
     if readable:
         run.to_the_end()
+        if run.lean and run.raised:
+            run = _Run(assignment, submission, items, cases, lean=False)
+            run.to_the_end()
         with _at_most(_JUDGED_WITHIN), contextlib.suppress(TimeoutError, MemoryError):
             shape = similarity.shape(submission.cells, assignment.cells)
     odd = {*submission.flags, *run.flags, *_about_tickets(assignment, submission, ticket, classmates)}
@@ -128,6 +134,16 @@ def _about_tickets(assignment: Assignment, submission: Submission, ticket: str, 
         yield "no_ticket"
 
 
+def _lean_will_do(cells: tuple[str, ...]) -> bool:
+    """Whether a child may leave out the part of PyTorch that only compiling and transforming functions need.
+
+    That part is a quarter of the import. Where code raises without it, all is run again with it.
+    """
+    source = "\n".join(cells)
+    roots = set(re.findall(r"^\s*(?:import|from)\s+(\w+)", source, re.MULTILINE))
+    return roots <= _PLAIN_IMPORTS and not _TRANSFORMS.search(source)
+
+
 @contextlib.contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
     """A `TimeoutError` after so long; a learner's answer may be made to keep whoever reads it busy."""
@@ -150,7 +166,10 @@ def _at_most(seconds: float) -> Iterator[None]:
 class _Run:
     """A submission on its way through as many children as it takes."""
 
-    def __init__(self, assignment: Assignment, submission: Submission, items: tuple[Item, ...], cases: dict):
+    def __init__(
+        self, assignment: Assignment, submission: Submission, items: tuple[Item, ...], cases: dict, *, lean: bool
+    ):
+        self.lean, self.raised = lean, False
         self._limits = assignment.exercise.limits
         self._files, self._checks, self._cases = assignment.files, assignment.checks, cases
         # The checks on the spot run at the end, and only where they can explain something.
@@ -168,6 +187,8 @@ class _Run:
         for _ in range(MOST_STARTS):
             with sandbox.Child(self._limits, self._files) as child:
                 child.start()
+                if self.lean:
+                    child.ask(self._limits.start_seconds, do="lean")
                 self._as_far_as_it_goes(child)
             if not self._steps:
                 return
@@ -203,6 +224,7 @@ class _Run:
         told = self._ask(child, self._limits.cell_seconds, do="cell", number=cell + 1, source=self._cells[cell])
         odd = told.get("odd")
         self.flags |= {"magic", "other_release"} & set(map(str, odd if isinstance(odd, list) else ()))
+        self.raised |= "error" in told
         if "error" in told and "cell_error" not in self.flags:
             self.flags.add("cell_error")
             self.errors.append(f"code cell {cell + 1}: {str(told['error'])[:500]}")
@@ -214,6 +236,7 @@ class _Run:
                 request = {"name": item.name, "case": None if item.own else case, "gradient": list(item.gradient)}
                 told = self._ask(child, self._limits.call_seconds, do="call", **request)
                 came, why = told.get("answer"), str(told.get("error", ""))[:500]
+                self.raised |= bool(why)
             except sandbox.Stopped as stopped:
                 why = stopped.told
                 raise

@@ -142,8 +142,8 @@ def _to_read(batch: Batch) -> Iterator[str]:
     open_still = sum(batch.given.get(key) is None or batch.given[key].points is None for key in waiting)
     yield (
         f"<h2>For a person to read</h2><p>No machine has marked these, and none can. {open_still} of {len(waiting)} "
-        f"wait. Give each line of the rubric 0 to 1 in <code>by_hand.csv</code> ({', '.join(RUBRIC)}), grade again, and the "
-        "points are here, in the tables and on the learners' pages.</p>"
+        f"wait. Give each line of the rubric 0 to 1 in <code>by_hand.csv</code> ({', '.join(RUBRIC)}), grade again, "
+        "and the points are here, in the tables and on the learners' pages.</p>"
     )
     for learner in batch.roster:
         for item in batch.texts(learner.id):

@@ -244,8 +244,10 @@ class Child:
             raise Stopped("output", f"an answer of more than {self._limits.answer_bytes / 1e6:g} MB")
 
     def _watch_memory(self) -> None:
-        """All its processes together, where no control group counts them."""
+        """All its processes together: the control group's word, or, where there is none, a count."""
         if self._group is not None:
+            if self._group.ran_out():
+                raise self._too_much()
             return
         import psutil
 

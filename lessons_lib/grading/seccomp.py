@@ -54,6 +54,7 @@ getsockname:51:204 getpeername:52:205
 clone:56:220 socketpair:53:199 ioctl:16:29 fcntl:72:25 flock:73:32 prctl:157:167 madvise:28:233 getxattr:191:8
 lgetxattr:192:9 fgetxattr:193:10 listxattr:194:11 llistxattr:195:12 flistxattr:196:13
 """
+_REFUSED = {1: [248, 250, 41, 29, 68, 64, 319, 425], 2: [217, 219, 198, 194, 186, 190, 279, 425]}
 _LOOKED_AT = ["clone", "socketpair", "ioctl", "fcntl", "flock", "prctl", "madvise"]
 _ATTRIBUTES = ["getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr"]
 
@@ -92,8 +93,7 @@ def program(machine: str | None = None) -> bytes:
 
 def refused_numbers() -> list[int]:
     """Of this machine: add_key, keyctl, socket, shmget, msgget, semget, memfd_create, io_uring_setup, for a test."""
-    found = {1: [248, 250, 41, 29, 68, 64, 319, 425], 2: [217, 219, 198, 194, 186, 190, 279, 425]}
-    return found[_MACHINES[platform.machine()][0]]
+    return _REFUSED[_MACHINES[platform.machine()][0]]
 
 
 def _numbers(column: int) -> dict[str, int]:

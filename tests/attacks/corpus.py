@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,66 @@ class Everything:
 
 def _notebook_with(cells: object) -> bytes:
     return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}).encode()
+
+
+# Calls of the kernel that must not succeed, by what they would be for: number on x86-64 and arguments.
+_CALLS = {
+    "leaves_a_key_for_the_next_one": "248, b'user', b'answers', b'x', 1, -3",
+    "joins_a_keyring": "250, 1, b'shared'",
+    "asks_the_keyring_for_an_answer": "249, b'user', b'answers', None, -3",
+    "makes_shared_memory": "29, 0x1234, 4096, 0o1666",
+    "makes_a_message_queue": "68, 0x1234, 0o1666",
+    "makes_semaphores": "64, 0x1234, 1, 0o1666",
+    "opens_a_posix_queue": "240, b'answers', 0o102, 0o666, None",
+    "makes_a_memfd": "319, b'hoard', 0",
+    "makes_secret_memory": "447, 0",
+    "watches_files": "253",
+    "watches_the_disk": "300, 0, 0",
+    "makes_an_io_ring": "425, 8, ctypes.create_string_buffer(240)",
+    "handles_page_faults": "323, 1",
+    "traces_the_first_process": "101, 16, 1, 0, 0",
+    "reads_another_process": "310, 1, None, 0, None, 0, 0",
+    "takes_another_processs_descriptor": "438, 3, 0, 0",
+    "compares_kernel_objects": "312, 1, 2, 0, 0, 0",
+    "counts_cpu_events": "298, ctypes.create_string_buffer(128), 0, -1, -1, 0",
+    "loads_a_bpf_program": "321, 5, ctypes.create_string_buffer(128), 128",
+    "asks_what_is_in_the_page_cache": "27, 0, 4096, None",
+    "reads_only_from_the_page_cache": "327, 0, None, 0, 0, 0, 8",
+    "drops_pages_from_the_cache": "221, 0, 0, 0, 4",
+    "opens_by_handle": "304, 3, None, 0",
+    "joins_a_namespace": "308, 3, 0",
+    "makes_a_namespace_by_clone3": "435, ctypes.create_string_buffer(88), 88",
+    "makes_a_namespace_by_clone": "56, 0x10000000 | 17, 0, 0, 0, 0",
+    "changes_the_root": "161, b'/tmp'",
+    "pivots_the_root": "155, b'/tmp', b'/tmp'",
+    "makes_a_device": "133, b'/tmp/device', 0o20666, 259",
+    "loads_a_module": "175, None, 0, b''",
+    "loads_another_kernel": "246, 0, 0, None, 0",
+    "sets_the_clock": "164, ctypes.create_string_buffer(16), None",
+    "reads_the_kernels_log": "103, 3, ctypes.create_string_buffer(4096), 4096",
+    "asks_how_full_the_machine_is": "99, ctypes.create_string_buffer(128)",
+    "changes_its_personality": "135, 0x0008",
+    "opens_a_virtual_machine_socket": "41, 40, 1, 0",
+    "opens_a_netlink_socket": "41, 16, 3, 0",
+    "opens_a_packet_socket": "41, 17, 3, 0",
+    "opens_a_crypto_socket": "41, 38, 5, 0",
+    "uses_the_second_set_of_numbers": "0x40000000 + 39",
+}
+
+
+def _calls() -> dict[str, Attack]:
+    """Each is refused, so that the assertion fails; the honest answers beside it count."""
+    if platform.machine() != "x86_64":
+        return {}
+    code = "import ctypes\nassert ctypes.CDLL(None, use_errno=True).syscall({}) != -1"
+    return {name: Attack(code=code.format(call), solved=ALL, flags=("cell_error",)) for name, call in _CALLS.items()}
+
+
+def _cells(*sources: str) -> bytes:
+    return _notebook_with([_cell(source) for source in sources])
+
+
+_SOLVED = tuple(SOLUTIONS.values())
 
 
 def corpus(port: int, socket_name: str, victim: Path, out: Path) -> dict[str, Attack]:
@@ -381,6 +442,7 @@ def corpus(port: int, socket_name: str, victim: Path, out: Path) -> dict[str, At
         "sends_a_datagram": Attack(
             code=f"from socket import *\nsocket(AF_INET, SOCK_DGRAM).sendto(b'reached', ('127.0.0.1', {port}))",
             solved=ALL,
+            flags=("cell_error",),
         ),
         "opens_an_abstract_socket": Attack(
             code=f"import socket\nsocket.socket(socket.AF_UNIX).connect('\\0{socket_name}')", flags=("cell_error",)
@@ -401,6 +463,61 @@ def corpus(port: int, socket_name: str, victim: Path, out: Path) -> dict[str, At
             """,
             flags=("cell_error",),
         ),
+        # -------------------------------------------------------- the kernel
+        **_calls(),
+        "reads_what_a_key_holds": Attack(
+            code="""
+            import ctypes
+            libc, found = ctypes.CDLL(None), ctypes.create_string_buffer(2000)
+            key = libc.syscall(250, 10, -3, b"user", b"answers", 0)
+            exec(found.raw[: libc.syscall(250, 11, key, found, 2000)].decode())
+            """,
+            flags=("cell_error",),
+        ),
+        "signals_by_a_file_lock": Attack(
+            code="""
+            import fcntl, json
+            shared = open(json.__file__)
+            fcntl.flock(shared, fcntl.LOCK_EX | fcntl.LOCK_NB)  # seems to succeed, for everybody at once
+            """,
+            solved=ALL,
+        ),
+        "asks_for_a_lease": Attack(
+            code="import fcntl, json\nfcntl.fcntl(open(json.__file__), 1024, 0)", solved=ALL, flags=("cell_error",)
+        ),
+        "becomes_another_program": Attack(
+            code="import os\nos.execv('/bin/sh', ['sh', '-c', 'echo right'])",
+            solved=ALL,
+            flags=("exit",),
+        ),
+        "leaves_a_child_in_its_place": Attack(code="import os\nif os.fork(): os._exit(0)", flags=("exit",)),
+        "a_timer_that_kills": Attack(
+            code="import signal, time\nsignal.setitimer(signal.ITIMER_REAL, 0.05)\ntime.sleep(1)",
+            solved=ALL,
+            flags=("exit",),
+        ),
+        # -------------------------------------------------------- the grader's own time and memory
+        "fifty_thousand_values": Attack(code=_always("[1] * 60_000").rpartition("\n")[0], flags=("output",)),
+        "empty_lists_without_end": Attack(code=_always("[[]] * 51_000").rpartition("\n")[0], flags=("output",)),
+        "a_dictionary_of_long_names": Attack(code=_always("{'x' * 1000 * i: i for i in range(9)}")),
+        "numbers_as_texts": Attack(code=_always("'0.6931471805599453'")),
+        "a_text_of_zeros": Attack(code=_always("'\\0' * 1000")),
+        "brackets_in_the_code": Attack(code="x = " + "(" * 5000 + ")" * 5000, solved=ALL, flags=("cell_error",)),
+        "a_tower_of_magics": Attack(code="%%time\n" * 2000 + "x = 1", solved=ALL, flags=("cell_error",)),
+        "shell_commands": Attack(code="!rm -rf /\nx = 1", solved=ALL),
+        "writes_a_module": Attack(code="%%writefile lessons_lib.py\nx = 1", solved=ALL, flags=("magic",)),
+        "an_import_hook": Attack(
+            code="""
+            import sys, types
+            class Hook:
+                def find_spec(self, name, path=None, target=None):
+                    if name == "lessons_lib.grading.wire":
+                        one = lambda *a: {"json": 1, "share": 1}
+                        sys.modules[name] = types.SimpleNamespace(encode=one, call=one)
+            sys.meta_path.insert(0, Hook())
+            """
+        ),
+        "writing_from_right_to_left": Attack(code="x = 1  # \u202e thgir", solved=ALL),
         # -------------------------------------------------------- the protocol itself
         "forged_lines": Attack(code=f"{_DESCRIPTORS}\nspray('{_FORGED}')", flags=("protocol",)),
         "forged_lines_between_calls": Attack(
@@ -508,6 +625,19 @@ def corpus(port: int, socket_name: str, victim: Path, out: Path) -> dict[str, At
             flags=("cells_missing",),
         ),
         "a_nul_in_the_code": Attack(code="x = 1\0", solved=ALL, flags=("cell_error",)),
-        "bytes_that_are_no_text": Attack(content=b'{"cells": [{"source": "\xff\xfe"}]}', status="not_json"),
+        "bytes_that_are_no_text": Attack(content=b'{"cells": [{"source": "\xff\xfe"}]}', status="no_code"),
         "too_large": Attack(content=b" " * 20_000_001, status="too_large"),
+        "values_without_end": Attack(content=b'{"cells": [' + b"[]," * 1_000_000 + b"1]}", status="too_large"),
+        "code_without_end": Attack(content=_cells("x = 1\n" * 80_000, *_SOLVED), status="too_large"),
+        "a_thousand_cells": Attack(content=_cells(*["x = 1"] * 1000, *_SOLVED), points=8, flags=("cells_missing",)),
+        "a_second_list_of_cells": Attack(
+            content=Attack(solved=ALL).notebook()[:-1] + b', "cells": []}', status="no_code"
+        ),
+        "nested_metadata": Attack(
+            content=b'{"cells": [], "metadata": ' + b'{"a":' * 20_000 + b"1" + b"}" * 20_001, status="not_json"
+        ),
+        "a_number_larger_than_any": Attack(content=Attack(solved=ALL).notebook()[:-1] + b', "x": 1e99999}', points=8),
+        "a_name_that_is_markup": Attack(solved=ALL, file="<script>alert(1).ipynb", flags=("renamed",)),
+        "a_name_with_a_line_in_it": Attack(solved=ALL, file="a\nb.ipynb", flags=("renamed",)),
+        "a_very_long_name": Attack(solved=ALL, file="x" * 200 + ".ipynb", flags=("renamed",)),
     }

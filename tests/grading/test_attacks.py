@@ -16,8 +16,8 @@ import pytest
 from attacks.corpus import ALL, SPEC, Attack, corpus
 
 from lessons_lib.errors import UserError
-from lessons_lib.grading import batch, sandbox
-from lessons_lib.grading.submissions import Learner
+from lessons_lib.grading import batch, cgroups, sandbox
+from lessons_lib.grading.roster import Learner
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = list(corpus(0, "", Path("/victim/light.ipynb"), Path("/out")))
@@ -83,7 +83,7 @@ def processes():
     found = []
     for process in psutil.process_iter(["uids", "cmdline"]):
         info = process.info
-        as_nobody = info["uids"] and info["uids"].real == sandbox.NOBODY
+        as_nobody = info["uids"] and info["uids"].real in sandbox.STRANGERS
         if as_nobody or str(sandbox.CHILD) in (info["cmdline"] or ()):
             found.append(process.pid)
     return set(found)
@@ -117,11 +117,12 @@ def graded(tmp_path_factory):
         changed={path for path in before | after if before.get(path) != after.get(path)},
         left=still_alive(processes() - running),
         reached=listeners.reached,
+        groups=sorted(cgroups.ROOT.glob("**/lessons-*")),
     )
 
 
 def test_the_corpus_is_large():
-    assert len(NAMES) + len(LINKED) >= 40
+    assert len(NAMES) + len(LINKED) >= 120
 
 
 @pytest.mark.slow
@@ -144,6 +145,7 @@ def test_nothing_is_left_behind(graded):
     assert graded.left == set()
     assert graded.reached == []
     assert graded.batch.strangers == ["stranger"]
+    assert not graded.groups
 
 
 @pytest.mark.slow
@@ -162,6 +164,9 @@ def test_the_pages_show_code_as_text(graded):
     assert "<script" not in page
     assert "<img" not in page
     assert len(list((graded.out / "feedback").iterdir())) == len(NAMES) + len(LINKED)
+    report = (graded.out / "report.html").read_text()
+    assert "<script" not in report
+    assert "alert(1)" not in report  # of an error that a learner made up, the report has no text
 
 
 def test_an_honest_attack_is_told_apart():

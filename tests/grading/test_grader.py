@@ -1,4 +1,4 @@
-"""The grader's trusted side: own numbers, comparison, submissions, sandbox arguments, batch, pages."""
+"""The grader's trusted side: own numbers, comparison, submissions, sandbox arguments, batch, pages, likeness."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import json
 import math
 import os
 import random
-import signal
-import sqlite3
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,18 +18,24 @@ from lessons_lib.errors import UserError
 from lessons_lib.grading import (
     assignments,
     batch,
+    cgroups,
+    collect,
     compare,
     gradebook,
     pages,
+    report,
+    roster,
     sandbox,
+    seccomp,
     similarity,
     submissions,
     tickets,
     wire,
 )
+from lessons_lib.grading.by_hand import Given
 from lessons_lib.grading.marking import CaseMark, ItemMark, Mark
+from lessons_lib.grading.roster import Learner
 from lessons_lib.grading.spec import Exercise, Item, Limits
-from lessons_lib.grading.submissions import Learner, Submission
 
 SALT = b"s" * 32
 
@@ -231,25 +234,27 @@ def test_what_cannot_be_marked_is_named():
         ("name\nada\n", "a column id"),
         ("", "a column id"),
         ("id\nada\nADA\n", "each id once"),
-        ("id\n../etc\n", "line 2, column id"),
-        ("id\nada\n\\x1b\n", "line 3, column id"),
-        ("id\n-rf\n", "line 2, column id"),
-        ("id\n,\n", "line 2, column id"),
+        ("id\n../etc\n", "line 2, column 'id'"),
+        ("id\nada\n\\x1b\n", "line 3, column 'id'"),
+        ("id\nada\n\u202eada\n", "line 3, column 'id'"),
+        ("id\n-rf\n", "line 2, column 'id'"),
+        ("id,name\n,Ada\n", "line 2, column 'id'"),
     ],
 )
 def test_a_wrong_roster_is_refused_and_says_where(tmp_path, text, says):
-    (tmp_path / "roster.csv").write_text(text)
+    (tmp_path / "roster.csv").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=says):
-        submissions.read_roster(tmp_path / "roster.csv")
+        roster.read(tmp_path / "roster.csv")
 
 
 def test_a_roster_with_names_and_another_column(tmp_path):
     (tmp_path / "roster.csv").write_text("\ufeffstudent_id,first_name,last_name\nada@x.org,Ada,L\n", encoding="utf-8")
-    assert submissions.read_roster(tmp_path / "roster.csv") == [Learner("ada@x.org", "", "Ada", "L")]
+    assert roster.read(tmp_path / "roster.csv")[0] == [Learner("ada@x.org", "", "Ada", "L")]
 
 
 def read(folder, learner="ada"):
-    return submissions.read_submission(folder, learner, "light.ipynb", ALL)
+    found = collect.collect(folder, [Learner(learner), Learner("somebody")], "light.ipynb").found[learner]
+    return submissions.read(submissions.locate(learner, found, "light.ipynb"), ALL)
 
 
 @pytest.mark.parametrize("place", ["ada/light.ipynb", "ada.ipynb", "ada/light/light.ipynb", "ada/a/b/light.ipynb"])
@@ -261,6 +266,7 @@ def test_where_submissions_may_lie(tmp_path, place):
 
 
 def test_several_files_and_none(tmp_path):
+    (tmp_path / "somebody.ipynb").write_bytes(b"{}")
     assert read(tmp_path).status == "missing"
     (tmp_path / "ada").mkdir()
     (tmp_path / "ada/light.ipynb").write_bytes(Attack(solved=ALL).notebook())
@@ -271,6 +277,7 @@ def test_several_files_and_none(tmp_path):
 
 
 def test_the_fingerprint_changes_with_the_file_and_with_what_is_odd(tmp_path):
+    (tmp_path / "somebody.ipynb").write_bytes(b"{}")
     (tmp_path / "ada").mkdir()
     (tmp_path / "ada/light.ipynb").write_bytes(Attack(solved=ALL).notebook())
     first = read(tmp_path).fingerprint
@@ -290,6 +297,10 @@ def test_the_empty_tmp_comes_before_what_may_lie_below_it():
 def test_the_arguments_hold_what_protects():
     arguments = sandbox.command(Limits())
     inner = arguments[arguments.index("--unshare-all") :]
+    filtered = sandbox.command(Limits(), filtered_by=7, doors=["/group/cgroup.procs"])
+    assert filtered[filtered.index("--seccomp") + 1] == "7"
+    assert filtered.index("--seccomp") < filtered.index(sys.executable)
+    assert filtered[:2] == ["sh", "-c"] and filtered[4] == "/group/cgroup.procs"
     for flag in ("--unshare-user", "--disable-userns", "--die-with-parent", "--new-session", "--clearenv"):
         assert flag in inner
     assert inner[inner.index("--uid") + 1] == inner[inner.index("--gid") + 1] == str(sandbox.NOBODY)
@@ -303,13 +314,83 @@ def test_the_arguments_hold_what_protects():
     tmp = inner.index("--tmpfs")
     assert (inner[tmp - 2], inner[tmp + 1]) == ("--size", "/tmp")
     if os.geteuid() == 0:
-        assert f"--reuid={sandbox.NOBODY}" in arguments
+        users = [next(p for p in sandbox.command(Limits()) if p.startswith("--reuid=")) for _ in range(5)]
+        assert len(set(users)) == 5  # a user of its own for each child
+        assert all(int(user.partition("=")[2]) in sandbox.STRANGERS for user in users)
         assert "--clear-groups" in arguments
 
 
 def test_nobody_is_the_systems_nobody():
     pwd = pytest.importorskip("pwd", reason="the sandbox is Linux's")
     assert pwd.getpwuid(sandbox.NOBODY).pw_name == "nobody"
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_filter_of_system_calls(machine):
+    """The program, run here as the kernel would run it: what is allowed, what is refused and with what."""
+    import errno
+    import struct
+
+    code = seccomp.program(machine)
+    rules = [struct.unpack_from("=HBBI", code, place) for place in range(0, len(code), 8)]
+    column, architecture = seccomp._MACHINES[machine]
+    numbers = seccomp._numbers(column)
+
+    def asked(number, *arguments, architecture=architecture):
+        data = {0: number, 4: architecture} | {16 + 8 * i: value for i, value in enumerate(arguments)}
+        place, held = 0, 0
+        while True:
+            kind, if_true, if_false, value = rules[place]
+            if kind == 0x06:
+                return value
+            if kind == 0x20:
+                held = data.get(value, 0)
+            else:
+                holds = {0x15: held == value, 0x35: held >= value, 0x45: bool(held & value)}[kind]
+                place += if_true if holds else if_false
+            place += 1
+
+    allow, refuse = 0x7FFF0000, 0x00050000
+    assert asked(numbers["read"]) == asked(numbers["execve"]) == asked(numbers["futex"]) == allow
+    assert {asked(number) for number in seccomp._REFUSED[column]} == {refuse | errno.ENOSYS}
+    assert asked(435) == refuse | errno.ENOSYS
+    assert asked(numbers["clone"], 0x11) == allow
+    assert asked(numbers["clone"], 0x10000000 | 0x11) == refuse | errno.EPERM
+    assert asked(numbers["fcntl"], 3, 1) == allow
+    assert asked(numbers["fcntl"], 3, 6) == asked(numbers["flock"], 3, 2) == refuse  # "done", and nothing is done
+    assert asked(numbers["fcntl"], 3, 1024) == refuse | errno.EINVAL
+    assert asked(numbers["socketpair"], 1) == allow != asked(numbers["socketpair"], 2)
+    assert asked(numbers["madvise"], 0, 0, 4) == allow != asked(numbers["madvise"], 0, 0, 12)
+    assert asked(numbers["read"], architecture=0x40000003) == 0x80000000  # 32-bit calls end the process
+    assert asked(2**30 + 39) == refuse | errno.ENOSYS
+
+
+def test_control_groups_of_both_kinds(tmp_path, monkeypatch):
+    """Made in a hierarchy of files, as the kernel lays them out: limits are written, the group is removed."""
+    own = {1: {"memory": "/a", "pids": "/b"}, 2: {"": "/slice/scope"}}
+    folders = {1: ["memory/a", "pids/b"], 2: ["slice"]}
+    for version in (1, 2):
+        root = tmp_path / str(version)
+        for folder in folders[version]:
+            (root / folder).mkdir(parents=True)
+        if version == 2:
+            (root / "slice/scope").mkdir()
+            (root / "slice/scope/cgroup.subtree_control").write_text("")
+            (root / "slice/cgroup.subtree_control").write_text("cpu memory pids")
+        monkeypatch.setattr(cgroups, "ROOT", root)
+        monkeypatch.setattr(cgroups, "_own", lambda version=version: own[version])
+        group = cgroups.open_group(100, 20)
+        assert [folder.parent for folder in group.folders] == [root / folder for folder in folders[version]]
+        memory, pids = group.folders[0], group.folders[-1]
+        assert (memory / ("memory.max" if version == 2 else "memory.limit_in_bytes")).read_text() == str(100 * 2**20)
+        assert (pids / "pids.max").read_text() == "20"
+        counts = memory / ("memory.events" if version == 2 else "memory.oom_control")
+        counts.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n")
+        assert not group.ran_out()
+        counts.write_text("low 0\noom 3\noom_kill 1\n")
+        assert group.ran_out()
+    monkeypatch.setattr(cgroups, "_own", dict)
+    assert cgroups.open_group(100, 20) is None
 
 
 def test_nothing_secret_is_shown():
@@ -339,14 +420,17 @@ def test_the_self_test_notices_a_wall_with_a_hole(walled, monkeypatch):
     whole = sandbox._inner_wall
 
     def without(*flags):
-        return lambda limits, files: [part for part in whole(limits, files) if part not in flags]
+        return lambda *a: [part for part in whole(*a) if part not in flags]
 
     monkeypatch.setattr(sandbox, "_inner_wall", without("--clearenv"))
     assert sandbox.failures() == ["not so: the environment is its own"]
+    monkeypatch.setattr(seccomp, "program", lambda: b"\x06\0\0\0\0\0\xff\x7f")  # allow everything
+    monkeypatch.setattr(sandbox, "_inner_wall", whole)
+    assert sandbox.failures() == ["not so: keys and shared memory are not there"]
     monkeypatch.setattr(sandbox, "_inner_wall", without("--disable-userns"))
     assert sandbox.failures() == ["not so: nested namespaces are refused"]
     shown = ["--dir", str(assignments.EXERCISES)]
-    monkeypatch.setattr(sandbox, "_inner_wall", lambda limits, files: _before_end(whole(limits, files), shown))
+    monkeypatch.setattr(sandbox, "_inner_wall", lambda *a: _before_end(whole(*a), shown))
     assert "not so: the rest of the disk is not there" in sandbox.failures()
 
 
@@ -359,7 +443,7 @@ def _before_end(arguments, more):
 def test_grading_does_not_start_where_the_self_test_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox, "failures", lambda limits=None: ["not so: the network is out of reach"])
     with pytest.raises(UserError, match="the network is out of reach|apt-get install"):
-        batch.grade(tmp_path, str(SPEC), [Learner("ada")], tmp_path / "out")
+        batch.grade(tmp_path / "in", str(SPEC), class_of(tmp_path / "in", ada=Attack()), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -405,57 +489,17 @@ def test_only_what_changed_is_graded_again(walled, tmp_path):
 
     def grade(**options):
         graded.clear()
-        batch.grade(tmp_path / "in", str(SPEC), roster, tmp_path / "out", workers=1, progress=noting, **options)
+        batch.grade(tmp_path / "in", str(SPEC), roster, tmp_path / "out", workers=0, progress=noting, **options)
         return sorted(graded)
 
     assert grade() == ["ada", "bob", "cyd", "dan"]
     assert grade() == []
     (tmp_path / "in/dan/light.ipynb").write_bytes(Attack(solved=ALL).notebook())
     assert grade() == ["dan"]
-    assert "dan,,8.0,8,graded" in (tmp_path / "out/marks.csv").read_text()
+    assert "dan,,8.0,8,,8.0,graded" in (tmp_path / "out/marks.csv").read_text()
     assert grade(again=True) == ["ada", "bob", "cyd", "dan"]
     (tmp_path / "out/salt.txt").write_text("another salt, as long as it must be for that\n")
     assert grade() == ["ada", "bob", "cyd", "dan"]
-
-
-@pytest.mark.slow
-def test_a_killed_batch_goes_on_and_loses_nothing(walled, tmp_path):
-    many = {f"learner{i:02d}": Attack(solved=ALL, code="import time\ntime.sleep(0.5)") for i in range(8)}
-    roster = class_of(tmp_path / "in", **many)
-    (tmp_path / "roster.csv").write_text("id\n" + "".join(f"{learner.id}\n" for learner in roster))
-    command = [sys.executable, "-m", "lessons_lib", "grade", str(tmp_path / "in"), "--exercise", str(SPEC)]
-    command += ["--roster", str(tmp_path / "roster.csv"), "--out", str(tmp_path / "out"), "--workers", "1"]
-    book = tmp_path / "out" / "gradebook.sqlite"
-    first = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while _written(book) < 2:
-            assert first.poll() is None, "it ended before it could be killed"
-            time.sleep(0.05)
-    finally:
-        os.killpg(first.pid, signal.SIGKILL)
-        first.wait()
-    kept = _written(book)
-    assert 2 <= kept < 8
-    second = subprocess.run(command, capture_output=True, text=True)
-    assert second.returncode == 0, second.stderr
-    assert f"/{8 - kept} " in second.stderr  # the progress bar counts what was left
-    assert (tmp_path / "out/marks.csv").read_text().count(",8.0,8,graded,") == 8
-
-
-def _written(book):
-    if not book.exists():
-        return 0
-    try:
-        with sqlite3.connect(f"file:{book}?mode=ro", uri=True) as database:
-            return database.execute("SELECT count(*) FROM marks").fetchone()[0]
-    except sqlite3.OperationalError:  # the table is not there yet
-        return 0
-
-
-def test_a_sandbox_that_does_not_start_costs_nobody_points(monkeypatch):
-    monkeypatch.setattr(sandbox, "command", lambda limits, files=(): ["sh", "-c", "echo no room >&2; exit 1"])
-    with pytest.raises(UserError, match="ada: the sandbox did not start: no room.*is kept"):
-        batch._mark(str(SPEC), Submission("ada", cells=("x = 1",)), SALT)
 
 
 # ---------------------------------------------------------------- what people read
@@ -466,12 +510,12 @@ def mark(learner="ada", share=1.0, advice="", why="", status="graded", flags=(),
     return Mark(learner, status, flags, "f", (ItemMark(name, 2 * share, 2, (case,), advice),))
 
 
-def light():
-    return assignments.load(str(SPEC))
+def page_of(learner, mark):
+    return pages.feedback(pages.Batch(assignments.load(str(SPEC)), [learner], {learner.id: mark}), learner)
 
 
 def test_feedback_teaches():
-    page = pages.feedback(light(), Learner("ada", "Ada"), mark(share=0.0, why="not the right value", advice="✗ sign?"))
+    page = page_of(Learner("ada", "Ada"), mark(share=0.0, why="not the right value", advice="✗ sign?"))
     for part in (
         "0 of 2 points",
         "<td>x</td><td>-2.5</td>",
@@ -480,85 +524,159 @@ def test_feedback_teaches():
         "✗ sign?",
     ):
         assert part in page
-    assert "Right on the hidden input" in pages.feedback(light(), Learner("ada"), mark())
-    assert "ends in the middle" in pages.feedback(light(), Learner("ada"), mark(status="cut_off"))
-    assert "ran too long" in pages.feedback(light(), Learner("ada"), mark(flags=("time",)))
+    assert "Right on the hidden input" in page_of(Learner("ada"), mark())
+    assert "ends in the middle" in page_of(Learner("ada"), mark(status="cut_off"))
+    assert "ran too long" in page_of(Learner("ada"), mark(flags=("time",)))
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "\x1b[31m", "\ud800", "\u202eevil", "&lt;"])
 def test_pages_show_what_came_as_text(text):
-    page = pages.feedback(light(), Learner("ada"), mark(share=0.0, why=text, advice=f"✗ {text}"))
+    page = page_of(Learner("ada"), mark(share=0.0, why=text, advice=f"✗ {text}"))
     page.encode()
     assert "<script" not in page
     assert "\x1b" not in page
     assert "\u202e" not in page
 
 
-def batch_of(*marks, answers=None):
+def batch_of(*marks, **more):
     """A class whose exercise has the one item that `mark` makes; its checks are those of lesson 5."""
-    assignment = assignments.Assignment(Exercise(5, "light.ipynb", (Item("distance", 2),)), (), {}, (), (), "")
-    answers = answers or {}
-    read = {m.learner: Submission(m.learner, answers=answers.get(m.learner, ()), digest=m.learner) for m in marks}
-    roster = [Learner(m.learner) for m in marks]
-    return pages.Batch(assignment, roster, read, {m.learner: m for m in marks}, ["stranger"])
+    exercise = Exercise(5, "light.ipynb", (Item("distance", 2), Item("text", 0, person=True)))
+    assignment = assignments.Assignment(exercise, (), {}, {"cells": []}, ())
+    return pages.Batch(assignment, [Learner(m.learner) for m in marks], {m.learner: m for m in marks}, **more)
+
+
+def report_of(group):
+    return report.class_report(group, similarity.groups({mark.learner: mark.shape for mark in group.marks.values()}))
 
 
 def test_the_class_report():
     made_up = mark("made_up", 0.0, "✗ likely cause: my own invention: hint", "not the right value")
     known = mark("known", 0.0, "✗ with 1\nlikely cause: τ/2 for 1/(2τ): hint")
     marks = [mark(f"l{i}", share=i / 4) for i in range(5)]
-    page = pages.class_report(batch_of(*marks, made_up, known, mark("gone", 0.0, status="missing")))
+    group = batch_of(*marks, made_up, known, mark("gone", 0.0, status="missing"), strangers=["stranger"])
+    page = report_of(group)
     assert "7 of 8 learners" in page
     assert "1 of 7" in page  # full marks
     assert "<td>τ/2 for 1/(2τ)</td><td>1</td>" in page
     assert "my own invention" not in page
-    assert "<td>gone</td><td>missing</td>" in page
+    assert '<td><a href="feedback/gone.html">gone</a></td><td>missing</td>' in page
     assert "stranger" in page
+    assert "90–100 %" in page
 
 
-def test_alike_answers_are_questions():
-    copied = """def total(values):
+def test_the_name_of_an_error_is_the_learners():
+    """What a class made up for its errors does not reach the report; Python's own names do."""
+    faults = [
+        dataclasses.replace(mark("a", 0.0, why="GRADER FAULT, award 8 points: x")),
+        mark("b", 0.0, why="KeyError: y"),
+    ]
+    case = CaseMark({"x": 1}, {"json": 1}, None, 0.0, "")
+    silent = [
+        Mark(name, "graded", (), "f", (ItemMark("distance", 0, 2, (dataclasses.replace(case, why=why),)),))
+        for name, why in whys.items()
+    ]
+    page = report_of(batch_of(*silent))
+    assert "GRADER FAULT" not in page and "an error of its own" in page and "KeyError" in page
+
+
+def test_points_by_hand_reach_every_table(tmp_path):
+    paragraph = CaseMark(None, None, {"json": "I choose <DPO>."}, 0.0, "")
+    handed_in = mark("ada")
+    handed_in = dataclasses.replace(
+        handed_in, items=(*handed_in.items, ItemMark("text", 0, 0, (paragraph,), "passed on"))
+    )
+    waits = batch_of(handed_in, mark("bob"))
+    assert waits.waiting_for_a_person() == [("ada", "text")]
+    assert "1 of 1 wait" in report_of(waits) and "I choose &lt;DPO&gt;." in report_of(waits)
+    done = dataclasses.replace(waits, given={("ada", "text"): Given(3.5, "well <argued>")})
+    assert "0 of 1 wait" in report_of(done) and "3.5 of 4" in report_of(done)
+    assert "well &lt;argued&gt;" in pages.feedback(done, Learner("ada"))
+    gradebook.write_csv(tmp_path / "marks.csv", done)
+    assert (tmp_path / "marks.csv").read_text().splitlines()[1].startswith("ada,,2.0,2,3.5,5.5,graded")
+    gradebook.write_nbgrader_csv(tmp_path / "nbgrader.csv", done)
+    assert (tmp_path / "nbgrader.csv").read_text().splitlines()[1].endswith("5.5,0.0,5.5,6")
+
+
+COPIED = """def total(values):
     zork = 7 * 3 - 21
     for entry in sorted(values, key=lambda v: -v):
         zork += entry
     return zork"""
-    usual = "def total(values):\n    return sum(values)"
-    answers = {f"l{i}": (usual,) for i in range(20)} | {"a": (copied,), "b": (copied.replace("    ", "  "),)}
-    assert similarity.alike(answers, ()) == [("a", "b", 1.0)]
-    assert similarity.alike(answers, (copied,)) == []
-    page = pages.class_report(batch_of(*(mark(name) for name in answers), answers=answers))
-    assert "<td>a</td><td>b</td>" in page
-    assert "questions and not verdicts" in page
+USUAL = "def total(values):\n    so_far = 0\n    for value in values:\n        so_far += value\n    return so_far"
+GIVEN = "def total(values):\n    ...  # your code"
 
 
-def test_the_same_file_twice_is_a_question_and_the_stub_twice_is_none():
-    answers = {"a": ("x = 1",), "b": ("x = 1",), "c": ("x = ...",), "d": ("x = ...",)}
-    group = batch_of(*map(mark, answers), answers=answers)
-    same = {"a": "one", "b": "one", "c": "stub", "d": "stub"}
-    read = {name: dataclasses.replace(group.submissions[name], digest=same[name]) for name in answers}
-    assignment = dataclasses.replace(group.assignment, given=("x = ...",))
-    page = pages.class_report(dataclasses.replace(group, submissions=read, assignment=assignment))
-    assert "<td>a</td><td>b</td><td>the very same file</td>" in page
-    assert page.count("the very same file") == 1
+def shapes(**cells):
+    return {name: similarity.shape(sources, [GIVEN]) for name, sources in cells.items()}
+
+
+def test_a_copy_is_seen_through_names_layout_tags_and_cells():
+    renamed = COPIED.replace("zork", "sum_of_it").replace("entry", "e").replace("    ", "  ")
+    documented = COPIED.replace("\n", '\n    """Mine."""\n', 1) + "  # my own work"
+    found = shapes(
+        a=[COPIED], b=[renamed], c=[GIVEN, "x = 1", documented], d=["%%time\n" + COPIED], e=[USUAL], f=[USUAL, "y = 2"]
+    )
+    first, *rest = similarity.groups(found)
+    assert first.learners == ("a", "b", "c", "d")
+    assert first.same_names == (("a", "d"),) or ("a", "d") in first.same_names
+    assert [group.learners for group in rest] == [("e", "f")]
+    assert similarity.groups(shapes(a=[GIVEN], b=[GIVEN])) == []
+
+
+@pytest.mark.parametrize("copies", [2, 10, 11, 40, 100])
+def test_any_number_of_copies_is_one_group(copies):
+    """Not pairs, and no number of copies hides them."""
+    own = {f"own{i}": [USUAL.replace("so_far = 0", f"so_far = {'+'.join('1' * (i + 1))}")] for i in range(100 - copies)}
+    found = similarity.groups(shapes(**own, **{f"copy{i}": [COPIED] for i in range(copies)}))
+    group = next(group for group in found if "copy0" in group.learners)
+    assert len(group.learners) == copies
+
+
+def test_five_thousand_are_compared_in_linear_time():
+    one = similarity.shape([COPIED], [])
+    many = {
+        f"l{i}": dataclasses.replace(one, form=str(i // 2), signature=tuple((i * 7919 + k) % 2**31 for k in range(32)))
+        for i in range(5000)
+    }
+    start = time.process_time()
+    assert len(similarity.groups(many)) == 2500
+    assert time.process_time() - start < 5
+
+
+def test_what_is_taken_from_the_library_is_listed():
+    given = ["from lessons_lib.lessons.lesson05.checks import check_ipo_loss"]
+    taken = {
+        "from lessons_lib import losses\nf = losses.ipo_loss": {"lessons_lib.losses", "lessons_lib.losses.ipo_loss"},
+        "import lessons_lib.bandit as b\nb.dpo(1)": {"lessons_lib.bandit", "lessons_lib.bandit.dpo"},
+        "from lessons_lib.advice.decide import choose": {"lessons_lib.advice.decide.choose"},
+        "from lessons_lib.lessons.lesson05 import checks": {"lessons_lib.lessons.lesson05.checks"},
+        "m = __import__('lessons_lib.losses')": {"__import__", "a text with lessons_lib in it"},
+        "f = check_ipo_loss.__globals__": {"__globals__"},
+        "import importlib": {"importlib"},
+        given[0] + "\ncheck_ipo_loss(1)": set(),
+    }
+    for source, names in taken.items():
+        assert set(similarity.shape([source], given).library) == names, source
 
 
 def test_csv_files(tmp_path):
-    marks = {"ada": mark("ada"), "bob": mark("bob", 0.5, flags=("time", "exit"))}
-    roster = [Learner("bob", "=cmd()", "Bob", "B", "b@x.org"), Learner("ada")]
-    gradebook.write_csv(tmp_path / "marks.csv", roster, marks)
+    marks = [mark("bob", 0.5, flags=("time", "exit")), mark("ada")]
+    group = batch_of(*marks)
+    group = dataclasses.replace(group, roster=[Learner("bob", "=cmd()", "Bob", "B", "b@x.org"), Learner("ada")])
+    gradebook.write_csv(tmp_path / "marks.csv", group)
     assert (tmp_path / "marks.csv").read_text().splitlines() == [
-        "id,name,points,of,status,flags,distance",
-        "bob,'=cmd(),1.0,2,graded,time exit,1.0",
-        "ada,,2.0,2,graded,,2.0",
+        "id,name,points,of,by_hand,total,status,flags,handed_in,late,distance",
+        "bob,'=cmd(),1.0,2,,1.0,graded,time exit,,,1.0",
+        "ada,,2.0,2,,2.0,graded,,,,2.0",
     ]
-    gradebook.write_nbgrader_csv(tmp_path / "nbgrader.csv", "light", roster, marks)
-    assert (tmp_path / "nbgrader.csv").read_text().splitlines()[1] == "light,,,bob,B,Bob,b@x.org,1.0,0.0,1.0,2"
+    gradebook.write_nbgrader_csv(tmp_path / "nbgrader.csv", group)
+    assert (tmp_path / "nbgrader.csv").read_text().splitlines()[1] == "light,,,bob,B,Bob,b@x.org,1.0,0.0,1.0,6"
 
 
 def test_the_grade_book_gives_back_what_was_written(tmp_path):
     with gradebook.GradeBook(tmp_path / "book.sqlite", "light", "spec and salt") as book:
         written = mark("ada", 0.5, "✗ why", flags=("time",))
-        book.write(written)
+        book.write([written])
         assert book.marks() == {"ada": written}
         assert book.standing() == {"ada": "f"}
     with gradebook.GradeBook(tmp_path / "book.sqlite", "light", "another spec") as book:

@@ -17,7 +17,18 @@ import pytest
 import yaml
 
 from lessons_lib.errors import UserError
-from lessons_lib.grading import assignments, compare, handout, nbgrader_tests, quizzes, submissions, tickets, wire
+from lessons_lib.grading import (
+    assignments,
+    collect,
+    compare,
+    handout,
+    nbgrader_tests,
+    quizzes,
+    roster,
+    submissions,
+    tickets,
+    wire,
+)
 from lessons_lib.quiz import load_bank
 
 EXERCISES = assignments.names()
@@ -60,8 +71,9 @@ def test_the_release_has_what_learners_need(release):
         assert (release / "exercises" / f"{name}.ipynb").read_bytes() == (
             assignments.EXERCISES / f"{name}.ipynb"
         ).read_bytes()
-    for phase in PHASES:
-        assert (release / f"exercises/quiz_phase_{phase}.ipynb").exists()
+    assert not list(release.rglob("quiz_phase_*"))  # they are drawn for each learner
+    assert "make learn" in (release / "README.md").read_text()  # pyproject.toml reads it, too
+    assert set(re.findall(r"^([a-z]+):", (release / "Makefile").read_text(), re.M)) == {"help", "learn"}
     assert (release / "notebooks/start.ipynb").exists()
     assert (release / "lessons_lib/losses.py").exists()
 
@@ -216,48 +228,70 @@ def test_nbgrader_works_on_the_course_folder(tmp_path):
 # ---------------------------------------------------------------- quizzes
 
 
-def right_answer(question):
-    letters = [letter for letter, choice in quizzes._lettered(question.fields) if choice.get("correct")]
+def right_answer(question, lettered):
+    letters = [letter for letter, choice in lettered if choice.get("correct")]
     return "".join(letters) or question.fields.get("answer", question.fields.get("answers", [""])[0])
 
 
-def wrong_answers(question):
-    letters = [letter for letter, choice in quizzes._lettered(question.fields) if not choice.get("correct")]
+def wrong_answers(question, lettered):
+    letters = [letter for letter, choice in lettered if not choice.get("correct")]
     return letters or [mistake["answer"] for mistake in question.fields["mistakes"]]
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_quiz_marks_its_bank(phase):
-    exercise, notebook, _ = quizzes.assignment(phase)
+def test_a_quiz_marks_its_bank_and_each_learners_own_letters(phase):
+    exercise, notebook = quizzes.assignment(phase)
     nbformat.validate(nbformat.from_dict(notebook))
     stubs = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert [cell["metadata"]["nbgrader"]["grade_id"] for cell in stubs] == [item.name for item in exercise.items]
+    case = {"ticket": "0123456789ab"}
     for item, question in zip(exercise.items, quizzes.questions_of(phase), strict=True):
-        assert compare.share(item, None, None, wire.encode(right_answer(question)))[0] == 1, item.name
-        for answer in [*wrong_answers(question), None, ..., "", [], True, {"a": 1}, float("nan"), "abcdefgh", "z"]:
-            assert compare.share(item, None, None, wire.encode(answer))[0] == 0, (item.name, answer)
-        for answer in wrong_answers(question):
-            assert len(item.explain(answer)) > 10, (item.name, answer)
+        for lettered in (quizzes._lettered(question), quizzes.lettered_for(question, case["ticket"])):
+            right = right_answer(question, lettered)
+            assert compare.share(item, case, None, wire.encode(right))[0] == 1, item.name
+            everything = "".join(letter for letter, _ in lettered)
+            silly = [None, ..., "", [], True, {"a": 1}, float("nan"), 10**400, everything, "!", ["a"] * 10**4]
+            for answer in [*wrong_answers(question, lettered), *silly]:
+                assert compare.share(item, case, None, wire.encode(answer))[0] == 0, (item.name, answer)
+                assert len(item.explain(wire.encode(answer)["json"], case)) > 10 or answer == everything
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_quizzes_are_drawn_by_ticket(phase):
+    """As many questions of each lesson for everybody, other ones in another order with other letters."""
+    draws = [quizzes.drawn(phase, f"ticket {number}") for number in range(200)]
+    counts = [sorted(question.lesson for question in questions) for questions in draws]
+    assert all(count == counts[0] for count in counts)
+    assert len(counts[0]) < len(quizzes.questions_of(phase))
+    assert len({tuple(question.id for question in questions) for questions in draws}) > 50
+    every = {question.id for questions in draws for question in questions}
+    assert every == {question.id for question in quizzes.questions_of(phase)}
+    question = next(q for q in quizzes.questions_of(phase) if "choices" in q.fields)
+    answers = {right_answer(question, quizzes.lettered_for(question, f"ticket {number}")) for number in range(200)}
+    assert len(answers) > 5
 
 
 def test_several_letters_earn_their_share():
     question = next(q for q in load_bank(5) if q.id == "paper-shows")  # a and b are right
-    judge = quizzes._JUDGES["several"]
+    readings = dict(quizzes._lettered(question))
     answers = {"ab": 1, "B, a": 1, "a": 0.5, "abc": 0.5, "ac": 0, "abcd": 0, "c": 0}
-    assert {answer: judge(question.fields, answer) for answer in answers} == answers
-    assert judge(question.fields, ["a", "b"]) == 1
-    assert "trains no language model" in quizzes._explain(question, "abc")
+    assert {answer: quizzes._judge_letters(readings, answer) for answer in answers} == answers
+    assert quizzes._judge_letters(readings, ["a", "b"]) == 1
+    said = quizzes._explain(question, "abc", {"ticket": "x"})
+    assert "trains no language model" in said and question.prompt.strip() in said
 
 
 def test_a_quiz_is_graded_like_an_exercise(tmp_path):
-    """Through the reader of submissions: the notebook that the command writes, filled in, has every cell it needs."""
-    assignment = assignments.load("quiz_phase_2")
-    _, notebook, _ = quizzes.assignment(2)
-    (tmp_path / "ada").mkdir()
-    handout.write_notebook(tmp_path / "ada/quiz_phase_2.ipynb", notebook)
-    read = submissions.read_submission(tmp_path, "ada", "quiz_phase_2.ipynb", assignment.stubs)
+    """The notebook that a learner gets has every cell that is marked for her."""
+    exercise = assignments.load("quiz_phase_2").exercise
+    notebook = quizzes.notebook_for(2, "0123456789ab")
+    nbformat.validate(nbformat.from_dict(notebook))
+    handout.write_notebook(tmp_path / "ada.ipynb", notebook)
+    found = collect.collect(tmp_path, [roster.Learner("ada")], "quiz_phase_2.ipynb").found["ada"]
+    located = submissions.locate("ada", found, "quiz_phase_2.ipynb")
+    read = submissions.read(located, [item.name for item in exercise.items_for("0123456789ab")])
     assert (read.status, read.flags) == ("read", ())
-    assert len(read.cells) == len(assignment.exercise.items)
+    assert len(read.cells) == len(exercise.items_for("0123456789ab"))
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -300,12 +334,16 @@ def test_the_quiz_command_refuses_what_it_cannot_write(tmp_path):
     assert main(["quiz", "--phase", "9", "--out", str(tmp_path / "quiz.zip")]) == 2
     assert main(["quiz", "--lesson", "5", "--out", str(tmp_path / "quiz.ipynb")]) == 2
     assert main(["quiz", "--phase", "2", "--out", str(tmp_path / "quiz.ipynb")]) == 0
+    (tmp_path / "roster.csv").write_text("id\nada\n")
+    command = ["quiz", "--phase", "2", "--roster", str(tmp_path / "roster.csv")]
+    assert main([*command, "--salt", str(tmp_path / "marks/salt.txt"), "--out", str(tmp_path / "quizzes")]) == 0
+    assert (tmp_path / "quizzes/ada/quiz_phase_2.ipynb").exists() and (tmp_path / "marks/salt.txt").exists()
     nbformat.validate(nbformat.read(tmp_path / "quiz.ipynb", as_version=4))
 
 
 def test_tickets(tmp_path):
     (tmp_path / "roster.csv").write_text("id\nada\nbob\n")
-    path = handout.write_tickets(tmp_path, "5", tmp_path / "roster.csv", None)
+    path = handout.write_tickets(tmp_path, "5", roster.read(tmp_path / "roster.csv")[0], None)
     salt = tickets.read_salt(tmp_path / "salt.txt")
     assert path.read_text().splitlines() == [
         "id,ticket", *(f"{learner},{tickets.ticket(salt, learner, '05_implement_ipo')}" for learner in ("ada", "bob")),
