@@ -59,7 +59,7 @@ lint: setup-dev  ## check style and imports
 minutes: setup-dev  ## count the minutes that each lesson takes its reader
 	@$(BIN)/python tests/lesson_pages.py
 
-grade-demo: setup-dev  ## grade thirty generated submissions in the sandbox and open the class report
+grade-demo: setup  ## grade thirty generated submissions in the sandbox and open the class report
 	$(BIN)/python tests/grade_demo.py
 
 bench: setup-dev  ## measure speed and memory beside their targets (NAMES="lessons site": these alone)

@@ -25,6 +25,7 @@ from lessons_lib.quiz import QUESTIONS, Question, load_bank
 _OUTLINE = "book/course.yml"
 
 
+@functools.cache
 def phases() -> dict[int, dict]:
     """The course's phases, by number, as the outline has them."""
     return dict(enumerate(yaml.safe_load(of_checkout(_OUTLINE).read_text(encoding="utf-8"))["phases"], 1))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from lessons_lib.grading import files, similarity, verdict
+from lessons_lib.grading import files, similarity
 from lessons_lib.grading.assignments import Assignment
 from lessons_lib.grading.by_hand import RUBRIC
 from lessons_lib.grading.marking import ItemMark, Mark
@@ -21,7 +21,7 @@ from lessons_lib.grading.submissions import FLAGS, UNREADABLE
 
 _PARAGRAPH = 4000  # characters of a text that a person reads
 _MOST_GROUPS = 30
-_LESSONS = Path(verdict.__file__).parents[1] / "lessons"
+_LESSONS = Path(__file__).resolve().parents[1] / "lessons"
 
 
 def write(folder: Path, batch: Batch) -> Path:
@@ -130,7 +130,7 @@ def _kind(case) -> str:
 
 def _check_sources(lesson: int) -> str:
     """The texts of the modules that name mistakes: a cause that is not in them was made up by a learner's code."""
-    paths = (_LESSONS / f"lesson{lesson:02d}" / "checks.py", Path(verdict.__file__))
+    paths = (_LESSONS / f"lesson{lesson:02d}" / "checks.py", Path(__file__).with_name("verdict.py"))
     return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.exists())
 
 

@@ -68,7 +68,11 @@ def shape(cells: Iterable[str], handed_out: Iterable[str]) -> Shape:
     trees = list(_statements(cells))
     allowed = {name.rpartition(".")[2] for name in _library(_statements(given))}
     taken = tuple(sorted(name for name in _library(trees) if name.rpartition(".")[2] not in allowed))
-    own = [node for node in trees if not isinstance(node, (ast.Import, ast.ImportFrom)) and _named(node) not in known]
+    own = [
+        node
+        for node in trees
+        if not isinstance(node, (ast.Import, ast.ImportFrom, ast.Pass)) and _named(node) not in known
+    ]
     pieces: dict[int, int] = {}
     try:
         forms = sorted(_form(node, pieces)[0] for node in own)

