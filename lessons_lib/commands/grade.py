@@ -10,10 +10,11 @@ from lessons_lib.errors import UserError
 
 HELP = "mark a class's notebooks in a sandbox, or write the folders to hand out (grade release, grade course)"
 EXTRA = "teach"
-EXAMPLE = f"""{COMMAND} grade submitted/ --exercise 05_implement_ipo --roster roster.csv --out marks/
+EXAMPLE = f"""{COMMAND} grade submitted/ --exercise 05_implement_ipo --roster roster.csv --out marks/05
+  {COMMAND} grade submitted/ --exercise 6 --roster roster.csv --out marks/06 --deadline '2026-12-01 23:59'
   {COMMAND} grade release --out for-learners/
   {COMMAND} grade course --out nbgrader-course/
-  {COMMAND} grade tickets --exercise 14_capstone --roster roster.csv --out marks/"""
+  {COMMAND} grade tickets --exercise 14_capstone --roster roster.csv --out marks/14"""
 _HAND_OUT = ("release", "course", "tickets")
 
 
