@@ -88,9 +88,7 @@ def _say(graded, out: Path) -> int:
     odd = sum(mark.status != "graded" or bool(mark.flags) for mark in marks)
     missing = sum(mark.status == "missing" for mark in marks)
     print(f"submissions recognised as: {', '.join(graded.layouts)}")
-    print(
-        f"{len(marks)} learners, {full} with full marks, {missing} missing, {odd} with something odd (see the report)"
-    )
+    print(f"{len(marks)} learners: {full} with full marks, {missing} missing, {odd} with something odd, see the report")
     if graded.strangers:
         shown = ", ".join(map(repr, graded.strangers[:5]))
         print(f"not on the roster, not opened: {len(graded.strangers)}, such as {shown}")

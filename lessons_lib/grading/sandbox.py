@@ -116,6 +116,7 @@ def _environment() -> list[str]:
         "MPLBACKEND": "agg",
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",  # graders run side by side, and marks must not depend on the number of cores
+        "OMP_WAIT_POLICY": "passive",
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
