@@ -238,6 +238,7 @@ def script_sites(path: str, source: str) -> Iterator[Site]:
 # ---------------------------------------------------------------- drawing
 
 
+@cache
 def all_sites(root: Path = ROOT) -> dict[str, dict[tuple[str, int], list[Site]]]:
     """Room -> (file, line) -> the changes that begin on that line."""
     rooms: dict[str, dict] = {}
