@@ -17,6 +17,8 @@ from contextlib import contextmanager
 import pytest
 from browser import browser
 
+from lessons_lib.commands import learn
+
 IN_VIEW = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 SOLVED = "return ((policy_chosen - reference_chosen) - (policy_rejected - reference_rejected) - 1 / (2 * tau)) ** 2"
 
@@ -123,3 +125,23 @@ def test_clicks_lead_to_exercise_5_solved_and_checked(lab, tmp_path):
     lab.locator(f"{IN_VIEW}", has_text="✓ right on a batch of").wait_for(timeout=120_000)
     lab.screenshot(path=tmp_path / "exercise.png")
     # nothing is saved: the checkout is left as it was
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "display"),
+    [
+        ("darwin", {}, True),
+        ("win32", {}, True),
+        ("linux", {}, False),
+        ("linux", {"DISPLAY": ":0"}, True),
+        ("linux", {"WAYLAND_DISPLAY": "wayland-0"}, True),
+        ("linux", {"DISPLAY": "", "WAYLAND_DISPLAY": ""}, False),
+    ],
+)
+def test_a_browser_is_opened_where_there_is_a_display(platform, environment, display, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert learn._has_display() is display
