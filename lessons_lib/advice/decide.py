@@ -80,6 +80,11 @@ class Facts:
         cycles: share of prompts, where one could show, whose winners form a circle.
         repeats: share of decided rows that repeat another. leaks: prompts on both sides of a split.
         refused: rows that the reader could not use. empty: items with an empty text.
+        identical: comparisons whose two texts differ in letter case and white space at most.
+        repeats_prompt: items of which a response begins with the whole prompt. boilerplate: the largest share of
+            winners, or of losers, that begin or end alike. templated: rows with the marks of a chat template.
+        other_script: share of rows whose response is in another script than its prompt.
+        not_read: columns that say something and are not used, in words.
         checkpoint, reference, passes, lora: see `Constraints`.
     """
 
@@ -114,6 +119,12 @@ class Facts:
     leaks: int | None = None
     refused: int | None = None
     empty: int | None = None
+    identical: int | None = None
+    repeats_prompt: int | None = None
+    boilerplate: float | None = None
+    templated: int | None = None
+    other_script: float | None = None
+    not_read: str | None = None
     checkpoint: Literal["base", "sft", "chat"] | None = None
     reference: Literal["live", "precomputed", "none"] | None = None
     passes: int = 1
@@ -132,6 +143,9 @@ class Facts:
         flips, unpaired = profile["flip_rate"], profile.form == "unpaired"
         facts |= {"flip_low": flips.low, "flip_high": flips.high, "why_flip_unknown": flips.reason}
         facts["shape"] = "unpaired" if unpaired else "paired"
+        facts["identical"] = profile.value("identical_normalised")
+        lost = profile["not_read"].parts if "not_read" in profile.figures else {}
+        facts["not_read"] = ", ".join(f"{name} in {part.value:,} rows" for name, part in lost.items()) or None
         facts["rows"] = profile.value("rows" if unpaired else "decided")
         return cls(**facts, **asdict(constraints or Constraints()))
 
@@ -323,6 +337,7 @@ class Recommendation:
         alternatives: (method, sentence), other readings of the same data.
         warnings: what to mend before training, most serious first. start: hyper-parameters to start from.
         measured: what our benchmark says about the choice. evidence_so_far: what the whole rests on.
+        instead: what to do where the rows can teach none of the five; "" elsewhere.
     """
 
     choice: str
@@ -341,6 +356,7 @@ class Recommendation:
     start: tuple[Start, ...]
     measured: tuple[Measured, ...]
     evidence_so_far: str
+    instead: str = ""
 
     def as_dict(self) -> dict:
         return asdict(self)
@@ -375,6 +391,18 @@ def recommend(facts: Facts) -> Recommendation:
         start=starting_point(leaf.method, facts),
         measured=found,
         evidence_so_far=evidence_so_far(),
+        instead=_instead(facts),
+    )
+
+
+def _instead(facts: Facts) -> str:
+    if facts.shape != "unpaired" or facts.up_share not in (0, 1):
+        return ""
+    side, other = ("up", "down") if facts.up_share else ("down", "up")
+    good = "fine-tune on them (SFT)" if facts.up_share else "fine-tune on good responses (SFT)"
+    return (
+        f"None of the five: all {facts.rows:,} ratings are {side}, and from one class no preference can be learnt. "
+        f"Either {good}, or collect ratings that are {other}."
     )
 
 
@@ -427,6 +455,8 @@ def _measured_in(regime: str, method: str, table) -> Measured:
 def _confidence(facts: Facts, leaf: Leaf, found: Sequence[Measured]) -> tuple[str, str]:
     thresholds, outcomes = load_tree().thresholds, {one.outcome for one in found}
     noisy = thresholds["NOISY"].value
+    if _instead(facts):
+        return "high", "KTO's loss would stay where it starts, and pairs need both labels"
     if outcomes == {"behind"}:
         return "low", "our own benchmark found other methods ahead on such data"
     if leaf.method == "kto":

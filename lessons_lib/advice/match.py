@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lessons_lib import COMMAND
 from lessons_lib.advice.decide import Brief, Constraints, Facts, Recommendation, briefs, recommend
-from lessons_lib.data import judgements, readers
+from lessons_lib.data import readers
 from lessons_lib.data.profile import Profile, profile
 from lessons_lib.errors import UserError
 from lessons_lib.memory.estimate import GIB, USABLE, Setting, estimate, smallest_plan
@@ -113,32 +113,16 @@ def match(
     return Match(source, measured, facts, recommend(facts), brief, hardware, fits, notes)
 
 
-def open_rows(
-    source: str,
-    *,
-    schema: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    on_error: str = "collect",
-    split: str = "train",
-    config: str | None = None,
-) -> Iterable[Mapping]:
+def open_rows(source: str, **reading) -> Iterable[Mapping]:
     """The rows of a file, a Hub id, or a real dataset by name, in one of the forms of `judgements`.
 
-    Pairs and ratings are checked row by row; refused ones are left out, counted and reported.
+    `reading` is what `readers.judgements` takes. Refused rows are left out, counted and reported.
     """
     if source in briefs():
         from lessons_lib.data import real
 
         return real.judgements(source)
-    first = next(iter(readers.read_records(source, split=split, config=config)))
-    renamed = {field: first.get(column) for field, column in (columns or {}).items()}
-    if not schema and set(judgements.FORMS["verdicts"]) <= {*first, *renamed}:
-        records = readers.read_records(source, split=split, config=config)
-        return ({**row, **{field: row[column] for field, column in (columns or {}).items()}} for row in records)
-    keep = [name for name in judgements.EXTRAS if name in first]
-    return readers.read(
-        source, schema=schema, columns=columns, keep=keep, on_error=on_error, split=split, config=config
-    )
+    return readers.judgements(source, **reading)
 
 
 def expected_rows(source: str) -> int | None:

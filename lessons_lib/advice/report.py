@@ -6,6 +6,7 @@ Both show the same sections from the same functions; nothing is worked out here.
 from __future__ import annotations
 
 import html
+import shlex
 from collections.abc import Iterator
 
 from lessons_lib import COMMAND
@@ -15,10 +16,13 @@ from lessons_lib.data.profile import Figure, Profile
 from lessons_lib.methods import METHODS
 
 TITLES = {
-    "size": ("rows", "refused", "unread", "prompts", "items", "decided", "raters", "words", "tokens", "multi_turn"),
+    "size": (
+        "rows", "refused", "not_read", "unread", "prompts", "items", "decided", "raters", "length", "chosen_length",
+        "rejected_length", "multi_turn", "scripts",
+    ),
     "cleanliness": (
         "leaks", "leaks_normalised", "repeats", "repeats_normalised", "contradictions", "empty", "identical",
-        "identical_normalised",
+        "identical_normalised", "repeats_prompt", "boilerplate", "templated", "other_script",
     ),
     "how sure the labels are": (
         "flip_rate", "agreement", "agreement_by_item", "agreement_decisive", "unanimous", "near_deterministic", "kappa",
@@ -26,7 +30,7 @@ TITLES = {
     ),
     "biases": (
         "first_wins", "order_same", "order_opposite", "order_consistent", "chosen_longer", "chosen_longer_verdicts",
-        "up_longer",
+        "runs_on", "up_longer",
     ),
     "single ratings": (
         "up_share", "both_labels", "pairs", "pairs_disjoint", "unpaired", "thumbs_up", "thumbs_blind",
@@ -58,6 +62,8 @@ def unknown_figures(profile: Profile) -> dict[str, list[str]]:
 def headline(advice: Recommendation) -> str:
     """The answer in one sentence."""
     name = METHODS[advice.choice].name
+    if advice.instead:
+        return advice.instead
     if not advice.ties:
         return f"Use {name} ({METHODS[advice.choice].full_name})."
     others = ", ".join(map(method_name, advice.ties))
@@ -121,8 +127,8 @@ def print_profile(profile: Profile, console) -> None:
 _LOOK = {"title_justify": "left", "title_style": "bold", "box": None, "pad_edge": False, "padding": (0, 2, 0, 0)}
 
 
-def print_match(match: Match, console) -> None:
-    """The advice first, then what it rests on."""
+def print_match(match: Match, console, options: str = "") -> None:
+    """The advice first, then what it rests on. `options`: how the file is read, for the commands that come next."""
     from rich.markup import escape
     from rich.panel import Panel
     from rich.table import Table
@@ -139,20 +145,22 @@ def print_match(match: Match, console) -> None:
             table.add_row("  ·", escape(line))
             say(table)
     table = Table("setting", "value", "why", title="\nWhere to start", **_LOOK)
-    for start in advice.start:
+    for start in () if advice.instead else advice.start:
         table.add_row(
             start.name, f"{start.value:g}", f"{start.why} [dim]({start.evidence.source or 'our judgement'})[/]"
         )
-    console.print(table)
+    if not advice.instead:
+        console.print(table)
     if match.fits:
         say(f"\n[bold]Memory.[/] {memory_title(match)}")
         table = Table("method", "reference", "peak", "", **_LOOK)
         for row in memory_rows(match):
             table.add_row(*row)
         console.print(table)
-    say(f"\n[dim]{advice.evidence_so_far} Its figures: {COMMAND} profile {escape(match.source)}[/]")
-    if match.brief or match.profile.form != "verdicts":  # a recipe takes pairs or ratings
-        command = f"{COMMAND} recipe {match.source} --method {advice.choice}"
+    source = " ".join(filter(None, [shlex.quote(match.source), options]))
+    say(f"\n[dim]{advice.evidence_so_far} Its figures: {COMMAND} profile {escape(source)}[/]")
+    if not advice.instead:
+        command = f"{COMMAND} recipe {source} --method {advice.choice}"
         say(f"Next: {escape(command)} --model MODEL --output recipes/{advice.choice}")
 
 
@@ -161,6 +169,8 @@ def sections(match: Match) -> Iterator[tuple[str, list[str]]]:
     advice = match.recommendation
     if advice.warnings:
         yield "Before you train", [*advice.warnings]
+    if advice.instead:
+        return
     yield "Why", [*advice.reasons, *match.notes]
     yield (
         "What it rests on",

@@ -1,4 +1,4 @@
-"""``lessons-lib data list | fetch | describe | check | profile-real``: preference data, real and your own."""
+"""``lessons-lib data``: look at real preference data and fetch it, check a file of your own, or make it clean."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ import argparse
 import datetime
 import json
 import platform
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
 from lessons_lib import COMMAND
 from lessons_lib._installed import missing, need
-from lessons_lib.commands._reading import SOURCE, add_reading_options, nothing_kept, reading_of
+from lessons_lib.commands._reading import (
+    SOURCE,
+    add_reading_options,
+    in_shape,
+    in_this_commands_words,
+    nothing_kept,
+    reading_of,
+    shown,
+)
 
 HELP = "look at the real datasets, fetch them, or check a preference file of your own"
 EXAMPLE = f"{COMMAND} data describe tulu1_human_eval"
@@ -32,6 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--shape", choices=["paired", "unpaired"], help="default: the shape of the first sound row")
     add_reading_options(check)
     check.add_argument("--apart-from", metavar="FILE", help="another split: refuse prompts that occur in it too")
+    convert = actions.add_parser(
+        "convert", help="write a file's rows clean, in one shape, and a list of those left out"
+    )
+    convert.add_argument("source", help=SOURCE)
+    convert.add_argument("output", type=Path, metavar="OUT.jsonl", help="file to write")
+    convert.add_argument("--to", choices=["pairs", "ratings"], required=True, help="what a row of it is")
+    add_reading_options(convert)
+    actions.add_parser("schemas", help="the schemas that are recognised, with the columns of each")
     profile = actions.add_parser("profile-real", help="compute the committed figures from the original files")
     profile.add_argument("--out", type=Path, default=PROFILES, help="folder to write to (default: the library's)")
 
@@ -120,8 +137,10 @@ def _check(arguments: argparse.Namespace) -> int:
 
     other = read(arguments.apart_from, on_error="collect") if arguments.apart_from else None
     rows = read(arguments.source, shape=arguments.shape, apart_from=other, **reading_of(arguments))
-    for _ in rows:
-        pass
+    with in_this_commands_words(arguments.source, arguments):
+        print("\n".join(shown(rows)))
+        for _ in rows:
+            pass
     for refusal in rows.refused[:SHOWN]:
         print(refusal)
     if rows.refused_count > SHOWN:
@@ -130,6 +149,62 @@ def _check(arguments: argparse.Namespace) -> int:
     if not rows.kept:
         raise nothing_kept(rows)
     return 2 if rows.refused_count else 0
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from lessons_lib.data.readers import read
+    from lessons_lib.errors import UserError
+
+    output = arguments.output
+    left_out_file = output.with_name(f"{output.stem}.left_out.jsonl")
+    for path in (output, left_out_file):
+        if path.exists():
+            raise UserError(f"{path}: expected a new file, found one there; name another")
+    rows = read(arguments.source, **reading_of(arguments))
+    whys: list[str] = []
+    rows.on_left_out = lambda line, why: whys.append(_json_line({"line": line, "why": why}))
+    with in_this_commands_words(arguments.source, arguments):
+        print("\n".join(shown(rows)))
+        count = _write_lines(output, map(_json_line, in_shape(rows, f"{'un' * (arguments.to == 'ratings')}paired")))
+    if not count:
+        output.unlink()
+        raise nothing_kept(rows)
+    print(rows.summary())
+    print(f"{output}: {count:,} {arguments.to}")
+    if whys:
+        _write_lines(left_out_file, whys)
+        print(f"{left_out_file}: {len(whys):,} rows left out, each with its reason")
+
+
+def _json_line(record: dict) -> str:
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> int:
+    from lessons_lib.errors import UserError
+
+    count = 0
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            for count, line in enumerate(lines, 1):  # noqa: B007
+                file.write(line)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); name a file in a folder that exists") from error
+    return count
+
+
+def _schemas(arguments: argparse.Namespace) -> None:
+    from rich.table import Table
+
+    from lessons_lib.data.columns import SAYS
+    from lessons_lib.data.schemas import SCHEMAS
+
+    table = Table("--schema", "columns")
+    for schema in SCHEMAS.values():
+        table.add_row(schema.name, schema.says)
+    for reading, says in SAYS.items():
+        table.add_row(f"two-replies:{reading}", says)
+    _print(table)
 
 
 def _profile_real(arguments: argparse.Namespace) -> None:
@@ -168,5 +243,7 @@ _ACTIONS = {
     "fetch": _fetch,
     "describe": _describe,
     "check": _check,
+    "convert": _convert,
+    "schemas": _schemas,
     "profile-real": _profile_real,
 }

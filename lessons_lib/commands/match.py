@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 from lessons_lib import COMMAND
 from lessons_lib._installed import need
+from lessons_lib.commands._reading import in_this_commands_words, left_out, repeated, shown
 from lessons_lib.commands.profile import (
     add_output_arguments,
     add_source_arguments,
-    other_rows_of,
     print_json,
     rows_of,
     token_counter,
@@ -68,14 +70,19 @@ def run(arguments) -> int:
         batch_size=arguments.batch_size,
         length=arguments.length,
     )
-    found = match(
-        arguments.source,
-        Constraints(arguments.checkpoint, arguments.reference, arguments.passes, arguments.lora > 0),
-        hardware,
-        rows=rows_of(arguments),
-        apart_from=other_rows_of(arguments),
-        count_tokens=token_counter(arguments.tokenizer),
-    )
+    rows, other = rows_of(arguments)
+    with in_this_commands_words(arguments.source, arguments):
+        reading = list(shown(rows))
+        found = match(
+            arguments.source,
+            Constraints(arguments.checkpoint, arguments.reference, arguments.passes, arguments.lora > 0),
+            hardware,
+            rows=rows,
+            apart_from=other,
+            count_tokens=token_counter(arguments.tokenizer),
+        )
+    for line in left_out(rows):
+        print(line, file=sys.stderr)
     if arguments.report:
         write_report(arguments.report, html_page(found.profile, found))
     if arguments.json:
@@ -83,5 +90,6 @@ def run(arguments) -> int:
     else:
         from rich.console import Console
 
-        print_match(found, Console())
+        print("\n".join([*reading, ""]))
+        print_match(found, Console(), repeated(arguments))
     return 0

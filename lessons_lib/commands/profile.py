@@ -8,7 +8,14 @@ from pathlib import Path
 
 from lessons_lib import COMMAND
 from lessons_lib._installed import need
-from lessons_lib.commands._reading import SOURCE, add_reading_options, reading_of
+from lessons_lib.commands._reading import (
+    SOURCE,
+    add_reading_options,
+    in_this_commands_words,
+    judgement_rows,
+    left_out,
+    shown,
+)
 from lessons_lib.errors import UserError
 
 HELP = (
@@ -29,12 +36,14 @@ def run(arguments) -> int:
 
     if arguments.report:
         need("--report", "matplotlib")
-    measured = profile(
-        rows_of(arguments),
-        name=arguments.source,
-        apart_from=other_rows_of(arguments),
-        count_tokens=token_counter(arguments.tokenizer),
-    )
+    rows, other = rows_of(arguments)
+    with in_this_commands_words(arguments.source, arguments):
+        reading = list(shown(rows))
+        measured = profile(
+            rows, name=arguments.source, apart_from=other, count_tokens=token_counter(arguments.tokenizer)
+        )
+    for line in left_out(rows):
+        print(line, file=sys.stderr)
     if arguments.report:
         write_report(arguments.report, html_page(measured))
     if arguments.json:
@@ -42,6 +51,7 @@ def run(arguments) -> int:
     else:
         from rich.console import Console
 
+        print("\n".join([*reading, ""]))
         print_profile(measured, Console())
     return 0
 
@@ -62,34 +72,9 @@ def add_output_arguments(parser) -> None:
 
 
 def rows_of(arguments):
-    """The rows of the source named on the command line, with a progress bar on a terminal."""
-    from lessons_lib.advice.match import expected_rows, open_rows
-
-    rows = open_rows(arguments.source, **reading_of(arguments))
-    return _Watched(rows, expected_rows(arguments.source)) if sys.stderr.isatty() else rows
-
-
-def other_rows_of(arguments):
-    """The rows of the file that --apart-from names, which has the same columns; None where none is named."""
-    from lessons_lib.advice.match import open_rows
-
-    return open_rows(arguments.apart_from, **reading_of(arguments)) if arguments.apart_from else None
-
-
-class _Watched:
-    """Rows that show how far they are read, and are otherwise the rows they watch."""
-
-    def __init__(self, rows, total: int | None):
-        self._rows, self._total = rows, total
-
-    def __iter__(self):
-        from rich.console import Console
-        from rich.progress import track
-
-        return iter(track(self._rows, "reading", self._total, console=Console(stderr=True), transient=True))
-
-    def __getattr__(self, name):
-        return getattr(self._rows, name)
+    """The rows of the source that the command line names, and those of the file that --apart-from names, or None."""
+    other = judgement_rows(arguments.apart_from, arguments) if arguments.apart_from else None
+    return judgement_rows(arguments.source, arguments), other
 
 
 def token_counter(tokenizer: str | None):

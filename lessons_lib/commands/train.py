@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from lessons_lib import COMMAND
-from lessons_lib.commands._reading import SOURCE, add_reading_options, in_shape, training_rows
+from lessons_lib.commands._reading import SOURCE, add_reading_options, in_shape, shape_of, training_rows
 from lessons_lib.errors import UserError
 
 HELP = "fine-tune a causal language model on preferences: dpo, ipo, kto, orpo, simpo, or sft"
@@ -55,7 +55,9 @@ def run(arguments) -> None:
     model, tokenizer = load(arguments.model)
     result = train(
         model,
-        in_shape(training_rows(arguments.data, arguments, arguments.method, first=arguments.rows), arguments.method),
+        in_shape(
+            training_rows(arguments.data, arguments, arguments.method, first=arguments.rows), shape_of(arguments.method)
+        ),
         arguments.method,
         config,
         tokenizer=tokenizer,

@@ -1,4 +1,4 @@
-"""Preference rows as columns: one judgement a row, its texts reduced to hashes and word counts, in DuckDB.
+"""Preference rows as columns: one judgement a row, its texts reduced to hashes, lengths and traits, in DuckDB.
 
 Three forms of rows are understood, each an iterable of dicts:
 
@@ -6,20 +6,23 @@ Three forms of rows are understood, each an iterable of dicts:
   (``chosen_score`` and ``rejected_score``, or the names of UltraFeedback and Argilla);
 - ratings ``{prompt, completion, label}``;
 - verdicts ``{prompt, first, second, verdict}``, the raw comparison: "first", "second", "tie", or None where it
-  could not be read; with, where known, ``slight`` (a weak preference) and ``first_acceptable`` and
+  could not be read; with, where known, ``ordered`` (False: which was shown first is not known), ``slight`` (a weak
+  preference) and ``first_acceptable`` and
   ``second_acceptable`` (each response rated by itself as well).
 
 Each may carry ``item`` (what was judged: rows of one item are several verdicts on it), ``rater`` and ``split``.
 Texts are strings or lists of messages; what stands beside them may be text too, as in a CSV, where an empty cell
-says nothing. Two different texts among three million share a 64-bit hash with a chance
+says nothing. Lengths are in tokens where a tokenizer is given, else in words, and in characters where many replies
+are in a script that sets no spaces. Two different texts among three million share a 64-bit hash with a chance
 of 3e-7. Nothing here judges whether a row is good: `preferences` refuses, this module only reads.
 """
 
 from __future__ import annotations
 
 import itertools
-import random
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import duckdb
@@ -42,10 +45,12 @@ _SIDES = {"first": 1, "second": -1, "tie": 0, None: None}
 _SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("prompt", "first", "second", "n_prompt", "n_first", "n_second")),
-        *((name, pa.int32()) for name in ("first_words", "second_words", "prompt_words", "turns")),
+        *((name, pa.int32()) for name in ("first_length", "second_length", "prompt_length", "turns")),
         ("side", pa.int8()),
-        *((name, pa.bool_()) for name in ("ordered", "slight", "first_ok", "second_ok")),
-        *((name, pa.string()) for name in ("item", "rater", "split")),
+        *((name, pa.bool_()) for name in ("ordered", "slight", "first_ok", "second_ok", "templated")),
+        *((f"{side}_repeats", pa.bool_()) for side in ("first", "second")),
+        *((name, pa.string()) for name in ("item", "rater", "split", "script", "reply_script")),
+        *((f"{side}_{end}", pa.string()) for side in ("first", "second") for end in ("opens", "closes")),
         *((name, pa.float64()) for name in ("first_score", "second_score")),
     ]
 )
@@ -59,9 +64,26 @@ _COLUMNS = """
         CASE WHEN item IS NOT NULL THEN hash(item) WHEN y IS NULL THEN hash(prompt, x)
              ELSE hash(prompt, least(x, y), greatest(x, y)) END AS item,
         item IS NOT NULL AS named, rater, split, ordered, slight, first_ok, second_ok, first_score, second_score,
-        prompt_words, first_words, second_words, turns
+        prompt_length, first_length, second_length, turns, templated, first_repeats, second_repeats,
+        script, reply_script, if(first_opens IS NULL, NULL, hash(first_opens)) AS first_opens,
+        if(first_closes IS NULL, NULL, hash(first_closes)) AS first_closes,
+        if(second_opens IS NULL, NULL, hash(second_opens)) AS second_opens,
+        if(second_closes IS NULL, NULL, hash(second_closes)) AS second_closes
     FROM batch
 """
+SHORTEST = 8  # characters of a prompt that a reply may begin with by chance
+EDGE = 40  # characters at a reply's beginning or end that many replies may share
+_TEMPLATE = re.compile(r"<\|[a-z_]+\|>|\[/?INST\]|</?s>|<(?:start|end)_of_turn>|<｜[^｜]+｜>")
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"  # Thai … Khmer, Kana, Han
+_SCRIPTS = {
+    "Latin": "A-Za-z\u00c0-\u024f", "Han or Kana": "\u3040-\u30ff\u3400-\u9fff", "Hangul": "\uac00-\ud7af",
+    "Cyrillic": "\u0400-\u04ff", "Greek": "\u0370-\u03ff", "Arabic": "\u0600-\u06ff", "Hebrew": "\u0590-\u05ff",
+    "Devanagari": "\u0900-\u097f", "Thai": "\u0e00-\u0e7f",
+}  # fmt: skip
+_LETTERS = {name: re.compile(f"[{span}]") for name, span in _SCRIPTS.items()}
+_NO_SPACES = re.compile(f"[{_UNSPACED}]")
+LOOKED_AT = 400  # characters of a text that its script is told from
+FEW_SPACES = 0.05  # share of replies in scripts without spaces from which lengths are counted in characters
 
 
 def open_store(folder: Path) -> duckdb.DuckDBPyConnection:
@@ -73,26 +95,63 @@ def open_store(folder: Path) -> duckdb.DuckDBPyConnection:
 
 
 def load(
-    connection: duckdb.DuckDBPyConnection, rows: Iterable[Mapping], sample: Sample | None = None, table: str = "judged"
-) -> str:
-    """Fill a table from `rows`, batch by batch, and answer with their form, a key of `FORMS`.
+    connection: duckdb.DuckDBPyConnection,
+    rows: Iterable[Mapping],
+    count_tokens: Callable[[list[str]], list[int]] | None = None,
+    table: str = "judged",
+) -> tuple[str, str]:
+    """Fill a table from `rows`, batch by batch.
+
+    Args:
+        count_tokens: from texts to their numbers of tokens.
+
+    Returns:
+        The form of the rows, a key of `FORMS`, and the unit of their lengths: "tokens", "words" or "characters".
 
     Raises:
         UserError: no rows, a row of no known form or of another one than the first, a label or verdict that is none.
     """
-    form, start, rows = None, 0, iter(rows)
+    form, unit, start, rows = None, None, 0, iter(rows)
     while batch := list(itertools.islice(rows, BATCH_ROWS)):
         form = form or form_of(batch[0])
         records = list(_records(batch, form, start))
-        if sample:
-            sample.add((r["prompt"], r["first"], r["second"] or "") for r in records)
+        unit = unit or ("tokens" if count_tokens else _unit_of(records))
+        _add_lengths(records, unit, count_tokens)
         connection.register("batch", pa.Table.from_pylist(records, schema=_SCHEMA))
         verb = f"INSERT INTO {table}" if start else f"CREATE TABLE {table} AS"
         connection.execute(f"{verb} {_COLUMNS.format(start=start)}")
         start += len(batch)
     if form is None:
         raise UserError("no rows: expected at least one preference row; is the file empty, or was every row refused?")
-    return form
+    return form, unit
+
+
+_TEXTS = ("prompt", "first", "second")
+
+
+def _unit_of(records: list[dict]) -> str:
+    """Words, or characters where replies in scripts without spaces are not rare."""
+    replies = [record[side] for record in records for side in ("first", "second") if record[side]]
+    unspaced = sum(_is_unspaced(reply) for reply in replies)
+    return "characters" if unspaced > FEW_SPACES * len(replies) else "words"
+
+
+def _is_unspaced(text: str) -> bool:
+    return not text.isascii() and 2 * len(_NO_SPACES.findall(text)) > sum(map(str.isalpha, text))
+
+
+def _add_lengths(records: list[dict], unit: str, count_tokens: Callable | None) -> None:
+    """Lengths of all texts; white space counts in no unit, so that a blank text has length 0."""
+    for name in _TEXTS:
+        texts = [record[name] for record in records]
+        if unit == "tokens":
+            lengths = count_tokens([text or "" for text in texts])
+        elif unit == "words":
+            lengths = [len((text or "").split()) for text in texts]
+        else:
+            lengths = [sum(map(len, (text or "").split())) for text in texts]
+        for record, text, length in zip(records, texts, lengths, strict=True):
+            record[f"{name}_length"] = None if text is None else length
 
 
 def form_of(row: Mapping) -> str:
@@ -112,12 +171,34 @@ def _records(batch: list[Mapping], form: str, start: int) -> Iterator[dict]:
             )
         record = {"turns": _turns(row["prompt"]), **_READ[form](row, number)}
         record |= {key: str(row[key]) if _given(row, key) else None for key in ("item", "rater", "split")}
-        for key in ("prompt", "first", "second"):
+        for key in _TEXTS:
             text = record[key] = _text(row["prompt"]) if key == "prompt" else record[key]
-            words = None if text is None else text.lower().split()
-            record["n_" + key] = None if words is None else " ".join(words)
-            record[key + "_words"] = None if words is None else len(words)
-        yield record
+            record["n_" + key] = None if text is None else " ".join(text.lower().split())
+        yield record | _traits(record)
+
+
+def _traits(record: Mapping) -> dict:
+    """What is worth a look in a row's texts: template marks, replies that say the prompt again, edges, scripts."""
+    traits = {"templated": any(_TEMPLATE.search(record[name] or "") for name in _TEXTS)}
+    for side in ("first", "second"):
+        text, asked = record["n_" + side], record["n_prompt"]
+        long = text is not None and len(text) > EDGE
+        traits[f"{side}_repeats"] = None if text is None else len(asked) >= SHORTEST and text.startswith(asked)
+        traits[f"{side}_opens"] = text[:EDGE] if long else None
+        traits[f"{side}_closes"] = text[-EDGE:] if long else None
+    return traits | {"script": script_of(record["prompt"][-LOOKED_AT:]), "reply_script": script_of(record["first"])}
+
+
+def script_of(text: str) -> str | None:
+    """The script of most letters in a text's beginning; None where there are few.
+
+    >>> script_of("Bonjour, ça va bien ?"), script_of("今天天气很好啊"), script_of("2 + 2")
+    ('Latin', 'Han or Kana', None)
+    """
+    text = text[:LOOKED_AT]
+    counts = Counter({name: len(letters.findall(text)) for name, letters in _LETTERS.items()})
+    (name, most), *_ = counts.most_common(1)
+    return name if most >= 5 else None
 
 
 def _given(row: Mapping, name: str) -> bool:
@@ -166,7 +247,7 @@ def _verdict(row: Mapping, number: int) -> dict:
         "first": _text(row["first"]),
         "second": _text(row["second"]),
         "side": _SIDES[verdict],
-        "ordered": True,
+        "ordered": row.get("ordered", True),
         "slight": _flag(row, "slight", number),
         "first_ok": _flag(row, "first_acceptable", number),
         "second_ok": _flag(row, "second_acceptable", number),
@@ -188,18 +269,3 @@ def _turns(prompt) -> int:
     if isinstance(prompt, (list, tuple)):
         return sum(message["role"] == "user" for message in prompt)
     return max(1, str(prompt).count("\n\nHuman:"))
-
-
-class Sample:
-    """A uniform sample of a stream (Vitter 1985, algorithm R), the same for the same rows."""
-
-    def __init__(self, size: int):
-        self.size, self.seen, self.kept, self._random = size, 0, [], random.Random(0)
-
-    def add(self, rows: Iterable) -> None:
-        for row in rows:
-            self.seen += 1
-            if len(self.kept) < self.size:
-                self.kept.append(row)
-            elif (place := self._random.randrange(self.seen)) < self.size:
-                self.kept[place] = row

@@ -83,6 +83,8 @@ class Rows:
         keep: Sequence[str] = (),
         apart_from: Iterable[dict] | None = None,
         on_error: str = "raise",
+        table=None,
+        judged: bool = False,
     ):
         _expect_one_of("shape", shape, (None, *SHAPES))
         _expect_one_of("on_error", on_error, ("raise", "collect"))
@@ -90,7 +92,24 @@ class Rows:
         self._records, self._unit, self._wanted = records, unit, shape
         self._keep, self._apart_from = tuple(keep), apart_from
         self._collect = on_error == "collect"
+        self._table, self._judged = table, judged
+        self.on_left_out: Callable[[int, str], None] | None = None  # told of every row left out: its place, and why
         self._start()
+
+    @property
+    def reading(self):
+        """How a file's rows are read (`schemas.Reading`); None for rows that were in Python."""
+        return self._table and self._table.reading
+
+    @property
+    def example(self) -> dict | None:
+        """One row of a file, as it is read."""
+        return self._table and self._table.example
+
+    @property
+    def lost(self) -> Counter:
+        """Columns of a file that say something and are not read, such as images: in how many rows."""
+        return self._table.lost if self._table else Counter()
 
     def _start(self) -> None:
         self.shape, self._form = self._wanted, None
@@ -101,22 +120,31 @@ class Rows:
         for line, record in self._records():
             if isinstance(record, Skipped):
                 self.skipped[record.reason] += 1
+                self._tell(line, record.reason)
                 continue
             refusal = record if isinstance(record, Refusal) else self._check(line, record)
             if refusal:
                 self._refuse(refusal)
                 continue
             self.kept += 1
-            yield {field: record[field] for field in SHAPES[self.shape] + self._keep}
+            yield record if self._judged else {field: record[field] for field in SHAPES[self.shape] + self._keep}
 
     def _refuse(self, refusal: Refusal) -> None:
         if not self._collect:
             raise PreferenceDataError(refusal)
+        self._tell(refusal.line, str(refusal))
         self.refused_count += 1
         if len(self.refused) < LISTED:
             self.refused.append(refusal)
 
+    def _tell(self, line: int, reason: str) -> None:
+        if self.on_left_out:
+            self.on_left_out(line, reason)
+
     def _check(self, line: int, record: dict) -> Refusal | None:
+        if self._judged and "verdict" in record and "first" in record:
+            problem = check_verdict(record)
+            return Refusal(self.source, line, *problem, unit=self._unit) if problem else None
         shape = self.shape or shape_of(record)
         problem = check_row(record, shape) or self._check_against_others(record)
         if problem:
@@ -207,8 +235,23 @@ def check_row(record: Mapping, shape: str | None) -> Problem | None:
         return "prompt", "plain text in every field, or messages in every field", found, "convert with messages_to_text"
     if shape == "paired" and _same(record["chosen"], record["rejected"]):
         fix = "a tie is no preference: drop the row"
-        return "rejected", "another text than chosen", excerpt(record["rejected"]), fix
+        return "rejected", _ANOTHER_TEXT, excerpt(record["rejected"]), fix
+    reply = record["chosen" if shape == "paired" else "completion"]
+    if isinstance(reply, str) and record["prompt"].strip() == reply.strip():
+        return "prompt", "a text that asks for the reply", "the reply itself", "name the prompt's own column"
     return None
+
+
+_ANOTHER_TEXT = "another text than chosen"
+
+
+def check_verdict(record: Mapping) -> Problem | None:
+    """What is wrong with a raw comparison {prompt, first, second, verdict}; equal replies are not: they are counted."""
+    pair = {"prompt": record.get("prompt"), "chosen": record["first"], "rejected": record.get("second")}
+    problem = check_row(pair, "paired")
+    if problem is None or problem[1] == _ANOTHER_TEXT:
+        return None
+    return {"chosen": "first", "rejected": "second"}.get(problem[0], problem[0]), *problem[1:]
 
 
 def _missing(record: Mapping, field: str, shape: str) -> Problem:
@@ -218,7 +261,7 @@ def _missing(record: Mapping, field: str, shape: str) -> Problem:
         return field, f"a {shape} row ({', '.join(SHAPES[shape])})", f"a row of the {other} shape", fix
     if field in record:
         return field, "true or false" if field == "label" else "a text", "nothing (null)", "fill it in or drop the row"
-    return field, f"a column '{field}'", _columns(record), f"map yours: columns={{'{field}': 'your column'}}"
+    return field, f"a column '{field}'", _columns(record), f"name yours: --columns {field}=YOURS"
 
 
 def _nearest_shape(record: Mapping) -> str:

@@ -19,12 +19,12 @@ import duckdb
 import krippendorff
 import numpy as np
 
-from lessons_lib.data.judgements import Sample, load, open_store
+from lessons_lib.data.judgements import EDGE, load, open_store
 from lessons_lib.errors import UserError
 from lessons_lib.metrics import wilson
 
-TOKEN_SAMPLE = 2_000  # rows: enough for a 95th percentile
 ALPHA_ITEMS = 200_000  # Krippendorff's alpha takes 72 bytes of memory an item
+UNITS = ("words", "characters", "tokens")  # of lengths
 LENGTH_RATIOS = (1.0, 1.1, 1.25, 1.5, 2.0)
 
 
@@ -34,7 +34,7 @@ class Figure:
 
     Attributes:
         value: None where the rows cannot tell; then `reason` says why.
-        unit: "share" (0 to 1), "count" (out of `n`), "words", "tokens" or "coefficient".
+        unit: "share" (0 to 1), "count" (out of `n`), "words", "characters", "tokens" or "coefficient".
         how: what was counted, in words.
         n: how many things it was measured on.
         low, high: ends of the 95 % interval; None where there is none to give (a census of the file's own rows).
@@ -57,7 +57,7 @@ class Figure:
             return f"unknown: {self.reason}"
         show = {"share": lambda x: f"{100 * x:.1f} %", "coefficient": "{:.2f}".format}.get(self.unit, "{:,.0f}".format)
         interval = f" ({show(self.low)} to {show(self.high)})" if self.low is not None else ""
-        unit = f" {self.unit}" if self.unit in ("words", "tokens") else ""
+        unit = f" {self.unit}" if self.unit in UNITS else ""
         return f"{show(self.value)}{unit}{interval}" + (f" of {self.n:,}" if self.n is not None else "")
 
 
@@ -93,7 +93,8 @@ def profile(
         rows: dicts, all of one form. `preferences.Rows` also say what they refused and skipped, which is reported.
         name: what to call it.
         apart_from: rows of another split, in which no prompt of `rows` should occur; no other figure counts them.
-        count_tokens: from texts to their numbers of tokens; without it token lengths stay unknown.
+        count_tokens: from texts to their numbers of tokens, which are then the unit of all lengths; without it they
+            are in words, or in characters where many replies are in a script that sets no spaces.
 
     Raises:
         UserError: as `judgements.load`; where every row was refused, with the first reason.
@@ -104,23 +105,21 @@ def profile(
         100.0 % (96.3 % to 100.0 %) of 100
     """
     with tempfile.TemporaryDirectory(prefix="profile-") as folder, open_store(Path(folder)) as connection:
-        sample = Sample(TOKEN_SAMPLE) if count_tokens else None
-        form = _loaded(connection, rows, sample)
+        form, unit = _loaded(connection, rows, count_tokens)
         if apart_from is not None:
             load(connection, apart_from, table="others")
-        figures = {"refused": _refused(rows), **_Measure(connection, form).figures()}
-        return Profile(name, form, {**figures, "tokens": _tokens(sample, count_tokens)})
+        left = {"refused": _refused(rows), "not_read": _not_read(rows)}
+        return Profile(name, form, {**left, **_Measure(connection, form, unit).figures()})
 
 
-def _loaded(connection: duckdb.DuckDBPyConnection, rows: Iterable[Mapping], sample: Sample | None) -> str:
+def _loaded(connection: duckdb.DuckDBPyConnection, rows: Iterable[Mapping], count_tokens) -> tuple[str, str]:
     try:
-        return load(connection, rows, sample)
+        return load(connection, rows, count_tokens)
     except UserError as error:
-        if getattr(rows, "kept", 1) or not rows.refused:
+        if getattr(rows, "kept", 1) or not (rows.refused or rows.skipped):
             raise
-        raise UserError(
-            f"no row can be used: {rows.refused_count:,} refused, the first one: {rows.refused[0]}"
-        ) from error
+        reason = str(rows.refused[0]) if rows.refused else ", ".join(rows.skipped)
+        raise UserError(f"no row can be used: {rows.summary()}; the first reason: {reason}") from error
 
 
 def _refused(rows: Iterable) -> Figure:
@@ -133,14 +132,11 @@ def _refused(rows: Iterable) -> Figure:
     )
 
 
-def _tokens(sample: Sample | None, count_tokens: Callable | None) -> Figure:
-    how = f"prompt and longer response, 95th percentile over a random sample of at most {TOKEN_SAMPLE:,} rows"
-    if sample is None or count_tokens is None:
-        return Figure(None, "tokens", how, reason="no tokenizer was named")
-    prompts, firsts, seconds = (np.array(count_tokens(list(texts))) for texts in zip(*sample.kept, strict=True))
-    lengths = prompts + np.maximum(firsts, seconds)
-    longest = Figure(int(lengths.max()), "tokens", "maximum of the sample", len(lengths))
-    return Figure(float(np.quantile(lengths, 0.95)), "tokens", how, len(lengths), parts={"longest": longest})
+def _not_read(rows: Iterable) -> Figure:
+    how = "rows in which a column says something that no part of a row takes up"
+    lost = getattr(rows, "lost", {})
+    parts = {name: Figure(count, "count", how) for name, count in lost.items()}
+    return Figure(max(lost.values(), default=0), "count", how, parts=parts)
 
 
 # The tables that the questions are put to, made from `judged`
@@ -148,17 +144,23 @@ def _tokens(sample: Sample | None, count_tokens: Callable | None) -> Figure:
 _TABLES = """
 CREATE TABLE items AS  -- one row a thing judged; x and y as its first row showed them
     SELECT item, min(row) AS row, any_value(prompt) AS prompt, any_value(n_prompt) AS n_prompt,
-        any_value(prompt_words) AS prompt_words,
+        any_value(prompt_length) AS prompt_length,
         count(*) AS verdicts,  -- count_if would be NULL, and not 0, where no verdict of the item could be read
         count(*) FILTER (WHERE o = 1) AS ups, count(*) FILTER (WHERE o = -1) AS downs,
+        arg_min(first_repeats, row) AS x_repeats, arg_min(second_repeats, row) AS y_repeats,
+        arg_min(first_opens, row) AS x_opens, arg_min(second_opens, row) AS y_opens,
+        arg_min(first_closes, row) AS x_closes, arg_min(second_closes, row) AS y_closes,
         CASE WHEN 2 * ups > verdicts THEN 1 WHEN 2 * downs > verdicts THEN -1 END AS winner,
         arg_min(x, row) AS x, arg_min(y, row) AS y, arg_min(nx, row) AS nx, arg_min(ny, row) AS ny,
-        arg_min(first_words, row) AS x_words, arg_min(second_words, row) AS y_words,
+        arg_min(first_length, row) AS x_length, arg_min(second_length, row) AS y_length,
         arg_min(first_score - second_score, row) AS gap
     FROM (SELECT * REPLACE ({item} AS item) FROM judged) GROUP BY item;
 CREATE VIEW decided AS  -- items with a strict majority: w wins and l loses; a rating has no l
     SELECT row, prompt, n_prompt, winner, if(first, x, y) AS w, if(first, y, x) AS l, if(first, nx, ny) AS nw,
-        if(first, ny, nx) AS nl, if(first, x_words, y_words) AS w_words, if(first, y_words, x_words) AS l_words,
+        if(first, ny, nx) AS nl, if(first, x_length, y_length) AS w_length, if(first, y_length, x_length) AS l_length,
+        if(first, x_repeats, y_repeats) AS w_repeats, if(first, y_repeats, x_repeats) AS l_repeats,
+        if(first, x_opens, y_opens) AS w_opens, if(first, y_opens, x_opens) AS l_opens,
+        if(first, x_closes, y_closes) AS w_closes, if(first, y_closes, x_closes) AS l_closes,
         if(first, gap, -gap) AS gap
     FROM (SELECT *, y IS NULL OR (winner = 1) = (x <= y) AS first FROM items WHERE winner IS NOT NULL);
 CREATE VIEW votes AS  -- the last verdict of each rater on each item; unnamed raters are different ones
@@ -241,7 +243,19 @@ _ALL = {
     ),
     "empty": _Count(
         "things judged with an empty prompt or response",
-        "SELECT count_if(prompt_words = 0 OR x_words = 0 OR y_words = 0), count(*) FROM items",
+        "SELECT count_if(prompt_length = 0 OR x_length = 0 OR y_length = 0), count(*) FROM items",
+    ),
+    "repeats_prompt": _Count(
+        "things judged of which a response begins with its whole prompt",
+        "SELECT count_if(x_repeats OR coalesce(y_repeats, false)), count(*) FROM items",
+    ),
+    "templated": _Count(
+        "rows that hold the marks of a chat template, such as <|im_start|> or [INST]",
+        "SELECT count_if(templated), count(*) FROM judged",
+    ),
+    "other_script": _Share(
+        "rows whose response is in another script than the end of its prompt, of those where both can be told",
+        "script <> reply_script", "judged WHERE script IS NOT NULL AND reply_script IS NOT NULL",
     ),
     "agreement": _Share(
         "pairs of raters of one item who give the same verdict, all pairs pooled",
@@ -278,8 +292,8 @@ _COMPARISONS = {
         "the same, letter case and white space aside", "SELECT count_if(nx = ny), count(*) FROM judged"
     ),
     "chosen_longer_verdicts": _Share(
-        "decisive verdicts for the response with more words (equal lengths count as not longer)",
-        "first_words <> second_words AND (first_words > second_words) = (side = 1)", "judged WHERE abs(side) = 1",
+        "decisive verdicts for the longer response (equal lengths count as not longer)",
+        "first_length <> second_length AND (first_length > second_length) = (side = 1)", "judged WHERE abs(side) = 1",
     ),
     "first_wins": _Share(
         "decisive verdicts for the response shown first", "side = 1", "judged WHERE ordered AND abs(side) = 1",
@@ -301,6 +315,9 @@ _COMPARISONS = {
         "abs(gap) < 0.1 * spread", "gaps", needs="scores",
     ),
     "score_contradicts": _Share("pairs whose rejected one has the higher score", "gap < 0", "gaps", needs="scores"),
+    "runs_on": _Share(
+        "decided items whose loser is ten times as long as its winner, or more", "l_length >= 10 * w_length", "decided"
+    ),
     "thumbs_up": _Share("responses acceptable by themselves", "up", "thumbs WHERE up IS NOT NULL", needs="thumbs"),
     "thumbs_blind": _Share(
         "decisive verdicts on two responses with the same thumb: what thumbs alone would lose",
@@ -332,8 +349,8 @@ _RATINGS = {
 class _Measure:
     """Makes the tables and puts every question to them."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, form: str):
-        self.connection, self.form = connection, form
+    def __init__(self, connection: duckdb.DuckDBPyConnection, form: str, unit: str):
+        self.connection, self.form, self.unit = connection, form, unit
         named, self.raters, splits, ordered, slight, scored, thumbs = self.one(
             "SELECT bool_or(named), count(DISTINCT rater), count(DISTINCT split), bool_or(ordered), count(slight) > 0,"
             " count(first_score) > 0, count(first_ok) > 0 FROM judged"
@@ -357,11 +374,13 @@ class _Measure:
     def figures(self) -> dict[str, Figure]:
         questions = {**_ALL, **(_RATINGS if self.form == "unpaired" else _COMPARISONS)}
         figures = {name: self.answer(question) for name, question in questions.items()}
-        figures |= {"words": self.words(), "kappa": self.kappa(), "alpha": self.alpha()}
+        figures |= {"length": self.length(), "boilerplate": self.boilerplate(), "scripts": self.scripts()}
+        figures |= {"kappa": self.kappa(), "alpha": self.alpha()}
         figures["flip_rate"] = flip_rate(figures["agreement_decisive"])
         if self.form == "unpaired":
             return {**figures, "up_longer": self.up_longer()}
-        return {**figures, "chosen_longer": self.chosen_longer(), "cycles": self.cycles()}
+        means = {"chosen_length": self.mean_length("w", "winning"), "rejected_length": self.mean_length("l", "losing")}
+        return {**figures, **means, "chosen_longer": self.chosen_longer(), "cycles": self.cycles()}
 
     def one(self, query: str) -> tuple:
         return self.connection.execute(query).fetchone()
@@ -395,19 +414,50 @@ class _Measure:
 
     # the questions that one share or count does not answer
 
-    def words(self) -> Figure:
+    def length(self) -> Figure:
         p95, longest, n = self.one(
             "SELECT quantile_cont(w, 0.95), max(w), count(*) FROM"
-            " (SELECT prompt_words + greatest(first_words, coalesce(second_words, 0)) AS w FROM judged)"
+            " (SELECT prompt_length + greatest(first_length, coalesce(second_length, 0)) AS w FROM judged)"
         )
-        parts = {"longest": Figure(longest, "words", "maximum", n)}
-        return Figure(p95, "words", "prompt and longer response, split at white space, 95th percentile", n, parts=parts)
+        parts = {"longest": Figure(longest, self.unit, "maximum", n)}
+        return Figure(p95, self.unit, "prompt and longer response together, 95th percentile", n, parts=parts)
+
+    def mean_length(self, side: str, which: str) -> Figure:
+        mean, n = self.one(f"SELECT avg({side}_length), count({side}_length) FROM decided")
+        how = f"mean length of the {which} responses of decided items"
+        return Figure(mean, self.unit, how, n, reason="" if n else "no item is decided")
+
+    def boilerplate(self) -> Figure:
+        """Of the winners or the losers, the largest share that begin, or end, with the same characters, by prompt."""
+        how = f"prompts whose winning, or losing, responses begin or end with the same {EDGE} characters"
+        parts = {}
+        for side, label in (("w", "chosen"), ("l", "rejected")):
+            for end in ("opens", "closes"):
+                same = f"SELECT count(DISTINCT prompt) AS n FROM decided WHERE {side}_{end} IS NOT NULL"
+                (most,) = self.one(f"SELECT max(n) FROM ({same} GROUP BY {side}_{end})")
+                (n,) = self.one(f"SELECT count(DISTINCT prompt) FROM decided WHERE {side} IS NOT NULL")
+                if most and most > 1:
+                    verb = "begin" if end == "opens" else "end"
+                    parts[f"{label} ones that {verb} alike"] = Figure(most / n, "share", how, n)
+        largest = max(parts.values(), key=lambda part: part.value, default=Figure(0.0, "share", how))
+        return Figure(largest.value, "share", how, largest.n, parts=parts)
+
+    def scripts(self) -> Figure:
+        how = "scripts that the responses are written in"
+        found = self.connection.execute(
+            "SELECT reply_script, count(*) AS n FROM judged WHERE reply_script IS NOT NULL"
+            " GROUP BY reply_script ORDER BY n DESC, reply_script"
+        ).fetchall()
+        parts = {script: Figure(n, "count", "rows") for script, n in found}
+        return Figure(len(parts), "count", how, sum(n for _, n in found), parts=parts)
 
     def chosen_longer(self) -> Figure:
         """The share of longer winners, whole and by how many times longer the longer one is."""
-        how = "decided items of unequal length whose winner has more words"
-        source = "(SELECT *, greatest(w_words, l_words) / greatest(1, least(w_words, l_words)) AS ratio FROM decided)"
-        whole = _Share(how, "w_words > l_words", f"{source} WHERE w_words <> l_words")
+        how = f"decided items of unequal length whose winner has more {self.unit}"
+        source = (
+            "(SELECT *, greatest(w_length, l_length) / greatest(1, least(w_length, l_length)) AS ratio FROM decided)"
+        )
+        whole = _Share(how, "w_length > l_length", f"{source} WHERE w_length <> l_length")
         parts = {}
         for low, high in itertools.pairwise((*LENGTH_RATIOS, float("inf"))):
             inside = f"{whole.source} AND ratio >= {low} AND ratio < '{high}'::DOUBLE"
@@ -417,10 +467,10 @@ class _Measure:
 
     def up_longer(self) -> Figure:
         """The Mann-Whitney statistic of the lengths."""
-        how = "chance that a random up has more words than a random down, a tie counting one half"
+        how = f"chance that a random up has more {self.unit} than a random down, a tie counting one half"
         ranks, ups, downs = self.one(
             "SELECT sum(rank) FILTER (winner = 1), count_if(winner = 1), count_if(winner = -1) FROM (SELECT winner,"
-            " rank() OVER (ORDER BY w_words) + (count(*) OVER (PARTITION BY w_words) - 1) / 2 AS rank FROM decided)"
+            " rank() OVER (ORDER BY w_length) + (count(*) OVER (PARTITION BY w_length) - 1) / 2 AS rank FROM decided)"
         )
         if not ups or not downs:
             return Figure(None, "share", how, reason="all decided ratings have the same label")

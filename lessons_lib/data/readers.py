@@ -1,30 +1,38 @@
 """Read preference data from JSONL, JSON, CSV, TSV, Parquet, or the Hugging Face Hub, one row at a time.
 
-`read` is the way in: it streams, checks every row, and names file, line and field when one is refused. A file
-may be larger than memory. `read_records` gives the rows as they stand in the file, of whatever columns, for
-data that has neither of the two shapes yet (ratings, for instance, which `preferences.ratings_to_pairs` takes).
+`read` is the way in: it recognises the schema of the rows (see `schemas`), streams, checks every row, and names
+file, line and field when one is refused. A file may be larger than memory, except where its schema compares rows with
+each other. `judgements` reads the same rows with their ties, for `profile`; `read_records` gives the rows as they
+stand in the file.
 """
 
 from __future__ import annotations
 
+import ast
 import csv
 import gzip
+import io
 import itertools
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO
 
-from lessons_lib.data.hub_schemas import HUB_IDS, SCHEMAS
-from lessons_lib.data.preferences import SHAPES, PreferenceDataError, Problem, Refusal, Rows, Skipped, excerpt
+from lessons_lib.data import columns as parts
+from lessons_lib.data.judgements import EXTRAS
+from lessons_lib.data.preferences import PreferenceDataError, Problem, Refusal, Rows, Skipped, excerpt
+from lessons_lib.data.schemas import HUB_IDS, Reading, SchemaError, named, recognise
 from lessons_lib.errors import UserError
 
 CHUNK = 1 << 16  # characters read at a time from a JSON file
 LONGEST_ROW = 1 << 26  # characters: a row that has not ended by then is a missing bracket or quote
 PARQUET_BATCH = 512  # rows decoded at a time
+BESIDE = (*EXTRAS, "slight", "first_acceptable", "second_acceptable")  # what may stand beside a judgement
+PEEK = 256  # first rows that the schema is recognised from
 
 _WRONG_BYTE = re.compile("[\udc80-\udcff]")  # how Python's "surrogateescape" stands in for a byte that is not UTF-8
 
@@ -37,6 +45,7 @@ def read(
     shape: str | None = None,
     columns: Mapping[str, str] | None = None,
     schema: str | None = None,
+    up_from: float | None = None,
     keep: Sequence[str] = (),
     apart_from: Iterable[dict] | None = None,
     on_error: str = "raise",
@@ -46,22 +55,23 @@ def read(
     """Preference rows from a file or from the Hub, checked, one at a time.
 
     Args:
-        source: a path ending in .jsonl, .json, .csv, .tsv or .parquet (the text formats also with .gz), UTF-8;
-            or a Hub id such as "trl-lib/kto-mix-14k", where no file has that name. A .json file holds a list
+        source: a path ending in .jsonl, .json, .csv, .tsv or .parquet (the text formats also with .gz or .zst),
+            UTF-8; or a Hub id such as "trl-lib/kto-mix-14k", where no file has that name. A .json file holds a list
             of objects, or objects one after another.
         shape: "paired" or "unpaired"; None takes the shape of the first sound row.
-        columns: what the file calls our fields, as in ``{"prompt": "question", "chosen": "best_answer"}``.
-        schema: the name of a well-known schema to convert from, one of `hub_schemas.SCHEMAS`; the Hub ids
-            listed there find theirs by themselves.
+        columns: what the file calls our fields, as in ``{"prompt": "question", "chosen": "best_answer"}``; a plus
+            joins columns, as in ``{"prompt": "instruction+input"}``.
+        schema: the name of a schema, one of `schemas.SCHEMAS`; None recognises it from the first rows.
+        up_from: the rating from which a row is up, where ratings are numbers.
         keep, apart_from, on_error: as in `preferences.check`.
         split, config: which part of a Hub dataset.
 
     Returns:
-        `Rows`: iterate it for dicts; afterwards it has `kept`, `refused_count`, `refused` and `skipped`.
-        In a CSV or TSV the words true and false are read as labels.
+        `Rows`: iterate it for dicts; afterwards it has `kept`, `refused_count`, `refused`, `skipped` and `reading`.
 
     Raises:
         UserError: no such file, a format that is not read, a Hub that cannot be reached, a file with no rows.
+        SchemaError: while iterating, where no schema fits the first rows, or two do.
         PreferenceDataError: while iterating, at the first refused row (``on_error="raise"``).
 
     Example::
@@ -71,22 +81,276 @@ def read(
         rows = list(test)
         print(test.summary())
     """
-    schema = schema or HUB_IDS.get(str(source))
-    if schema is not None and schema not in SCHEMAS:
-        raise UserError(f"schema: expected one of {', '.join(sorted(SCHEMAS))}, found {schema!r}")
-    open_records, unit = _opener(source, split, config)
-    wanted = [] if schema else _wanted(columns or {}, keep, shape)
-    only_text = _suffix(Path(source)) in (".csv", ".tsv")
-
-    def records() -> Iterator[tuple[int, dict | Refusal | Skipped]]:
-        for line, record in open_records(wanted):
-            adapted = _adapt(record, columns or {}, schema) if isinstance(record, dict) else record
-            if only_text and isinstance(adapted, dict):
-                adapted = _with_boolean_label(adapted)
-            yield line, Refusal(str(source), line, *adapted, unit=unit) if isinstance(adapted, tuple) else adapted
-
+    table = _Table(source, split, config, columns or {}, schema, up_from, keep)
     options = {"shape": shape, "keep": keep, "apart_from": apart_from, "on_error": on_error}
-    return Rows(records, source=str(source), unit=unit, **options)
+    return Rows(table.pairs_and_ratings, source=str(source), unit=table.unit, table=table, **options)
+
+
+def judgements(
+    source: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    schema: str | None = None,
+    up_from: float | None = None,
+    on_error: str = "collect",
+    split: str = "train",
+    config: str | None = None,
+) -> Rows:
+    """All that was judged, ties included, in one of the forms of `judgements`; arguments as in `read`.
+
+    What is kept here, ties and equal texts apart, `read` keeps as well.
+    """
+    table = _Table(source, split, config, columns or {}, schema, up_from)
+    return Rows(table.judged, source=str(source), unit=table.unit, table=table, judged=True, on_error=on_error)
+
+
+class _Table:
+    """A source with the reading of its rows, worked out when they are first asked for."""
+
+    def __init__(
+        self,
+        source: str | Path,
+        split: str,
+        config: str | None,
+        columns: Mapping[str, str],
+        schema: str | None,
+        up_from: float | None,
+        keep: Sequence[str] = (),
+    ):
+        self.source, self.columns, self._keep = str(source), columns, keep
+        self._schema, self._up_from = schema or HUB_IDS.get(str(source)), up_from
+        self._records, self.unit = _opener(source, split, config)
+        self._only_text = _suffix(Path(source)) in (".csv", ".tsv")
+        self.lost: Counter = Counter()  # columns that say something and are not read: in how many rows
+        if self._schema:
+            known_schema(self._schema)
+        _check_columns(columns)
+
+    def _open(self, wanted: list[set[str]]) -> Iterator[Record]:
+        """The records; those of a file that is one object around them, taken out of it."""
+        records = self._records(wanted)
+        first = list(itertools.islice(records, 2))
+        inside = _inside(first[0][1]) if len(first) == 1 and isinstance(first[0][1], dict) else None
+        if inside is None:
+            return itertools.chain(first, records)
+        return ((number, row) for number, row in enumerate(inside, 1))
+
+    @cached_property
+    def peek(self) -> list[dict]:
+        """The first rows that can be read, under our names where the columns say so."""
+        first = itertools.islice((record for _, record in self._open([])), PEEK)
+        return [row for row in map(self._renamed, first) if row and isinstance(row, dict)]
+
+    @cached_property
+    def reading(self) -> Reading | None:
+        """None where none of the first rows can be read."""
+        if not self.peek:
+            return None
+        _check_mapping(self.source, self.columns, self.peek)
+        if self._schema:
+            return named(self._schema, self.peek, self.source)
+        return recognise(self.peek, self.source, up_from=self._up_from)
+
+    @cached_property
+    def example(self) -> dict | None:
+        """One row as it is read."""
+        if self.reading is None:
+            return None
+        if self.reading.whole:
+            return next((row for row in self.reading.whole(self.peek) if isinstance(row, dict)), None)
+        found = (one for row in self.peek for one in self._converted(0, row))
+        return next((row for row in found if isinstance(row, dict)), None)
+
+    def judged(self) -> Iterator[tuple[int, dict | Refusal | Skipped]]:
+        """Every row with its place, converted: pairs, ratings or verdicts."""
+        self.lost = Counter()
+        if self.reading and self.reading.whole:
+            yield from enumerate(self._together(), 1)
+            return
+        for line, record in self._open(self._wanted):
+            row = self._renamed(record)
+            if isinstance(row, dict):
+                self.lost.update(name for name in self._lost if row.get(name))
+                yield from ((line, found) for found in self._converted(line, row))
+            else:
+                yield line, Refusal(self.source, line, *row, unit=self.unit) if isinstance(row, tuple) else row
+
+    def pairs_and_ratings(self) -> Iterator[tuple[int, dict | Refusal | Skipped]]:
+        """As `judged`, with verdicts made into pairs: what can be trained on."""
+        return ((line, as_pair(row) if isinstance(row, dict) else row) for line, row in self.judged())
+
+    def _together(self) -> Iterator[dict | Refusal | Skipped]:
+        rows = [self._renamed(record) for _, record in self._open([])]
+        yield from (row for row in rows if isinstance(row, Refusal))
+        try:
+            yield from self.reading.whole(row for row in rows if isinstance(row, dict))
+        except _CONVERSION_ERRORS as error:
+            raise UserError(f"{self.source}: {error}; --schema names another reading") from error
+
+    def _converted(self, line: int, row: dict) -> Iterator[dict | Refusal | Skipped]:
+        if self.reading is None:
+            yield row
+            return
+        try:
+            found = self.reading.convert(row)
+        except _CONVERSION_ERRORS as error:
+            problem = self._problem(row, error)
+            yield Refusal(self.source, line, *problem, unit=self.unit)
+            return
+        beside = {name: row[name] for name in (*BESIDE, *self._keep) if name in row}
+        for one in found if isinstance(found, list) else [found]:
+            yield {**beside, **one} if isinstance(one, dict) else one
+
+    def _problem(self, row: dict, error: Exception) -> Problem:
+        if isinstance(error, KeyError) and error.args and error.args[0] not in row:
+            found = "the columns " + ", ".join(f"'{name}'" for name in row)
+            return str(error.args[0]), f"a column '{error.args[0]}'", found, "fill it in, or name yours with --columns"
+        empty = next((name for name, value in row.items() if value is None and self._reads(name)), None)
+        if empty:
+            return empty, "a value", "nothing (null)", "fill it in or drop the row"
+        return "", f"a row in the schema {self.reading.schema}", f"{excerpt(row)} ({error})", "mend or drop the row"
+
+    @cached_property
+    def _lost(self) -> list[str]:
+        if self.reading is None:
+            return []
+        known = set().union(*self.peek)
+        return [name for name in parts.LOST if name in known and not self._reads(name)]
+
+    def _reads(self, name: str) -> bool:
+        return name in re.findall(r"\w+", self.reading.says)
+
+    @cached_property
+    def _wanted(self) -> list[set[str]]:
+        """The columns that a columnar file is asked for; none named is all of them."""
+        if self.reading is None or self.reading.schema not in ("pairs", "ratings") or self.columns:
+            return []
+        fields = {"pairs": ("prompt", "chosen", "rejected"), "ratings": ("prompt", "completion", "label")}
+        beside = {name for name in (*parts.LOST, *EXTRAS, *self._keep) if name in self.peek[0]}
+        return [{*fields[self.reading.schema], *beside}]
+
+    def _renamed(self, record: dict | Refusal) -> dict | Refusal | Problem:
+        """The record under our field names, or what is wrong with it."""
+        if not isinstance(record, dict):
+            return record
+        if self._only_text:
+            record = {name: _cell(value) for name, value in record.items()}
+        if not self.columns:
+            return record
+        ours = {}
+        for field, column in self.columns.items():
+            names = column.split("+") if column not in record else [column]
+            if missing := [name for name in names if name not in record]:
+                found = "the columns " + ", ".join(f"'{name}'" for name in record)
+                return column, f"a column '{missing[0]}' for {field}", found, f"correct --columns {field}=YOURS"
+            values = [record[name] for name in names]
+            ours[field] = values[0] if len(values) == 1 else parts.joined(*map(str, filter(None, values)))
+        moved = {name for column in self.columns.values() for name in (column, *column.split("+"))}
+        return {**{name: value for name, value in record.items() if name not in moved - set(ours)}, **ours}
+
+
+def _inside(record: dict) -> Iterable[dict] | None:
+    """The rows that one object holds: as a list of them, or as columns of equal length; None where it holds none."""
+    values = list(record.values())
+    if len(values) == 1 and isinstance(values[0], dict) and (found := _inside(values[0])) is not None:
+        return found
+    rows = next((record[name] for name in record if len(record) == 1 or str(name).lower() in _WRAPPERS), None)
+    if isinstance(rows, list) and parts.kind_of(rows) == "objects":
+        return rows
+    columnar = all(parts.kind_of(value) in ("texts", "numbers", "several turns", "list") for value in values)
+    if len(values) > 1 and columnar and len({len(value) for value in values}) == 1:
+        return (dict(zip(record, cells, strict=True)) for cells in zip(*values, strict=True))
+    return None
+
+
+_WRAPPERS = ("data", "rows", "examples", "instances", "samples", "train")
+_CONVERSION_ERRORS = (KeyError, IndexError, TypeError, ValueError, AttributeError, StopIteration)
+
+
+def as_pair(row: dict) -> dict | Skipped:
+    """A verdict as the pair that it decides; pairs and ratings as they stand."""
+    if "verdict" not in row or "first" not in row:
+        return row
+    if row["verdict"] not in ("first", "second"):
+        return Skipped("tie" if row["verdict"] == "tie" else "no verdict")
+    chosen, rejected = ("first", "second") if row["verdict"] == "first" else ("second", "first")
+    return {**row, "chosen": row[chosen], "rejected": row[rejected]}
+
+
+def known_schema(name: str) -> None:
+    """Refuse a schema that nobody knows, before any row is read."""
+    try:
+        named(name, [], "")
+    except SchemaError as error:
+        if str(error).startswith("schema:"):
+            raise
+
+
+def _check_columns(columns: Mapping[str, str]) -> None:
+    """Refuse a mapping that gives one column two parts."""
+    taken = {}
+    for field, column in columns.items():
+        if column in taken:
+            raise UserError(f"--columns: {taken[column]} and {field} would both be the column '{column}'")
+        taken[column] = field
+
+
+def _check_mapping(source: str, columns: Mapping[str, str], rows: Sequence[dict]) -> None:
+    """Refuse a mapping under which the rows make no sense, and say what would."""
+    prompt, chosen, rejected = (columns.get(field, field) for field in ("prompt", "chosen", "rejected"))
+    if prompt in (chosen, rejected):
+        raise SchemaError(
+            f"{source}: under this mapping the prompt is the whole text of '{prompt}', which is a reply as well",
+            _without_columns(rows, columns, source),
+        )
+    sample = parts.Sample(rows)
+    if "prompt" in columns and "input" not in columns.values() and (lost := sample.unused("input", "prompt")):
+        raise SchemaError(
+            f"{source}: the column 'input' is not empty and not used in {lost:,} of the first {len(rows):,} rows, so "
+            f"their prompts would lose it",
+            [f"--columns prompt={prompt}+input", "no --columns prompt: the schema alpaca joins the two"],
+        )
+    named_sides = {ours: columns[ours] for ours in ("chosen", "rejected") if ours in columns}
+    if len(named_sides) == 2 and (verdict := _deciding_column(rows, named_sides)):
+        raise SchemaError(
+            f"{source}: '{chosen}' and '{rejected}' are told apart by number or letter alone, and the column "
+            f"'{verdict}' says row by row which is better: a fixed mapping would turn rows round",
+            [f"--columns first={chosen} second={rejected} verdict={verdict}", "no --columns: the schema two-replies"],
+        )
+
+
+def _without_columns(rows: Sequence[dict], columns: Mapping[str, str], source: str) -> list[str]:
+    """What the file is without the mapping, as an option."""
+    bare = [{columns.get(name, name): value for name, value in row.items()} for row in rows]
+    try:
+        return [f"--schema {recognise(bare, source).schema}"]
+    except SchemaError as error:
+        return list(error.ways)
+
+
+def _deciding_column(rows: Sequence[dict], sides: Mapping[str, str]) -> str | None:
+    """A column of verdicts that a mapping of two replies leaves unused, though it names either."""
+    unmapped = [{**row, **{column: row.get(ours) for ours, column in sides.items()}} for row in rows]
+    sample = parts.Sample([{n: v for n, v in row.items() if n not in ("chosen", "rejected")} for row in unmapped])
+    if sample.sides() is None or set(sample.sides()[:2]) != set(sides.values()):
+        return None
+    for name in parts.VERDICTS:
+        if name in sample.kinds and len({str(value) for value in sample.values(name)}) > 1:
+            return name
+    return None
+
+
+def _cell(text: str) -> object:
+    """A cell of a table of text: a list of turns or of numbers where it spells one, as pandas and JSON do."""
+    if text[:2] not in ("[{", "{'", '{"', "['", '["') and not re.match(r"\[\s*-?\d", text):
+        return text
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            value = parse(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        return value if parts.kind_of(value) in ("turn", "turns", "numbers", "texts") else text
+    return text
 
 
 def read_records(source: str | Path, *, split: str = "train", config: str | None = None) -> Iterator[dict]:
@@ -120,7 +384,7 @@ def _opener(source: str | Path, split: str, config: str | None) -> tuple[Callabl
 
 
 def _suffix(path: Path) -> str:
-    return Path(path.stem if path.suffix == ".gz" else path).suffix.lower()
+    return Path(path.stem if path.suffix.lower() in _OPENERS else path).suffix.lower()
 
 
 def _not_empty(source: object, records: Iterator[Record]) -> Iterator[Record]:
@@ -132,41 +396,11 @@ def _not_empty(source: object, records: Iterator[Record]) -> Iterator[Record]:
         raise UserError(f"{source}: expected at least one row, found none; is it the right file?")
 
 
-def _wanted(columns: Mapping[str, str], keep: Sequence[str], shape: str | None) -> list[set[str]]:
-    """For each shape that may come, the columns it needs: a columnar file reads no others."""
-    shapes = [shape] if shape in SHAPES else list(SHAPES)
-    return [{columns.get(field, field) for field in SHAPES[name]} | set(keep) for name in shapes]
-
-
-def _adapt(record: dict, columns: Mapping[str, str], schema: str | None) -> dict | Skipped | Problem:
-    """The record under our field names, or what is wrong with it."""
-    for field, column in columns.items():
-        if column not in record:
-            found = "the columns " + ", ".join(f"'{name}'" for name in record)
-            return column, f"a column '{column}' for {field}", found, f"correct it in columns={{'{field}': …}}"
-    record = {**record, **{field: record[column] for field, column in columns.items()}}
-    if schema is None:
-        return record
-    try:
-        converted = SCHEMAS[schema](record)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        found = f"{excerpt(record)} ({type(error).__name__}: {error})"
-        return "", f"a row in the schema {schema}", found, "choose the schema that the data have"
-    return converted if isinstance(converted, Skipped) else {**record, **converted}
-
-
-def _with_boolean_label(record: dict) -> dict:
-    """CSV knows only text: its words true and false, and no others, stand for labels."""
-    label = record.get("label")
-    known = {"true": True, "false": False}.get(label.strip().lower()) if isinstance(label, str) else None
-    return record if known is None else {**record, "label": known}
-
-
 # Text files ---------------------------------------------------------------------------------------------------
 
 
 def _text_file(path: Path, suffix: str) -> Iterator[Record]:
-    opener = gzip.open if path.suffix == ".gz" else open
+    opener = _OPENERS.get(path.suffix.lower(), open)
     # A wrong byte becomes a surrogate, so that the line and the field around it can still be found and named.
     try:
         with opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -174,6 +408,18 @@ def _text_file(path: Path, suffix: str) -> Iterator[Record]:
                 yield line, _wrong_byte(str(path), line, text, record) if _has_wrong_byte(text) else record
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: expected a file that can be read to its end, found: {error}") from error
+
+
+def _open_zstd(path: Path, mode: str, **options) -> IO[str]:
+    import pyarrow as pa
+
+    try:
+        return io.TextIOWrapper(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"), **options)
+    except pa.ArrowException as error:
+        raise OSError(str(error)) from error
+
+
+_OPENERS = {".gz": gzip.open, ".zst": _open_zstd}
 
 
 def _has_wrong_byte(text: str) -> bool:
@@ -336,7 +582,7 @@ def _tsv(file: IO[str], source: str) -> Iterator[TextRecord]:
     return _csv(file, source, delimiter="\t")
 
 
-_TEXT_READERS = {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".tsv": _tsv}
+_TEXT_READERS = {".jsonl": _jsonl, ".ndjson": _jsonl, ".json": _json, ".csv": _csv, ".tsv": _tsv}
 
 
 # Parquet and the Hub ------------------------------------------------------------------------------------------

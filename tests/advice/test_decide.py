@@ -218,6 +218,12 @@ WARNED = {
         "chosen_longer_low": 0.0,
         "chosen_longer_high": 0.05,
     },
+    "Not read: images in 2 rows": {"not_read": "images in 2 rows"},
+    "Reply begins with the prompt: in 3": {"repeats_prompt": 3},
+    "Template marks: 4": {"templated": 4},
+    "Boilerplate: 36%": {"boilerplate": 0.36},
+    "Identical replies: 5": {"identical": 5},
+    "Languages: 7%": {"other_script": 0.07},
     "Hidden ties": {"hidden_ties": 0.03},
     "Scores": {"score_contradicts": 0.03},
     "Circles": {"cycles": 0.06},
@@ -241,6 +247,13 @@ def test_sound_facts_bring_no_warning():
 def test_each_fault_brings_its_warning_and_no_other(name):
     (warning,) = recommend(dataclasses.replace(SOUND, **WARNED[name])).warnings
     assert warning.startswith(name)
+
+
+@pytest.mark.parametrize(("up_share", "says"), [(1.0, "all 300 ratings are up"), (0.0, "all 300 ratings are down")])
+def test_one_class_is_advised_none_of_the_five(up_share, says):
+    advice = recommend(dataclasses.replace(RATED, rows=300, up_share=up_share))
+    assert says in advice.instead and "SFT" in advice.instead
+    assert recommend(dataclasses.replace(RATED, up_share=0.99)).instead == ""
 
 
 def test_every_warning_has_been_seen():

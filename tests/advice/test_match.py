@@ -84,7 +84,6 @@ def test_labels_and_raters_of_a_csv(tmp_path):
     [
         ("empty.jsonl", "", "expected at least one row"),
         ("list.jsonl", "[1]\n", "expected one JSON object a line"),
-        ("columns.jsonl", '{"question": "a", "best": "b"}\n', "no row can be used: 1 refused.*found the columns"),
         ("bad.jsonl", '{"prompt": "p", "chosen": "", "rejected": "b"}\n', "no row can be used.*something to read"),
         ("latin.csv", b"prompt,chosen,rejected\nm\xf6glich,a,b\n", "expected UTF-8.*iconv"),
         ("rows.txt", "hello", "expected a file ending in"),

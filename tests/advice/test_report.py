@@ -131,7 +131,7 @@ def test_a_profile_shows_values_meanings_and_what_is_unknown():
     text = " ".join(shown(print_profile, profile(VERDICTS), 200).split())
     assert "agreement 66.7 %" in text and "of 60 pairs of raters of one item" in text
     assert "<b>bo</b> and ann" in text and "What these rows cannot tell" in text
-    assert "no tokenizer was named: tokens" in text
+    assert "the rows carry no scores: hidden_ties" in text
 
 
 # The page

@@ -96,13 +96,15 @@ def rows_file(path, rows):
 def test_check_passes_a_sound_file(tmp_path, capsys):
     file = rows_file(tmp_path / "a.jsonl", [PAIR] * 3)
     assert main(["data", "check", file]) == 0
-    assert capsys.readouterr().out == f"{file}: 3 paired rows kept, 0 refused\n"
+    printed = capsys.readouterr().out
+    assert printed.startswith("Read as pairs (prompt: prompt, chosen: chosen, rejected: rejected). One row:\n")
+    assert printed.endswith(f"\n{file}: 3 paired rows kept, 0 refused\n")
 
 
 def test_check_lists_refused_rows_and_exits_with_2(tmp_path, capsys):
     file = rows_file(tmp_path / "a.jsonl", [PAIR, *[{**PAIR, "chosen": ""}] * 30])
     assert main(["data", "check", file]) == 2
-    printed = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out.splitlines()[4:]  # after how it is read
     assert printed[0].startswith(f"{file}, line 2, field 'chosen': expected a text with something to read")
     assert printed[-2:] == ["… and 10 more", f"{file}: 1 paired rows kept, 30 refused"]
 

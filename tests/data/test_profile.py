@@ -100,32 +100,81 @@ def test_multi_turn_prompts_of_both_kinds():
     assert value([pair(transcript), pair("\n\nHuman: hi\n\nAssistant:")], "multi_turn") == 0.5
 
 
-def test_lengths_in_words_and_tokens():
+def test_lengths_in_words_or_in_tokens_of_a_tokenizer():
     rows = [pair("a b", "c " * n, "d") for n in range(1, 101)]
-    measured = profile(rows, count_tokens=lambda texts: [2 * len(text.split()) for text in texts])
     lengths = np.arange(3, 103)
-    assert measured.value("words") == pytest.approx(np.quantile(lengths, 0.95))
-    assert measured["words"].parts["longest"].value == 102
-    assert measured.value("tokens") == pytest.approx(2 * np.quantile(lengths, 0.95))
-    assert measured["tokens"].parts["longest"].value == 204
-    assert str(profile(rows)["tokens"]) == "unknown: no tokenizer was named"
+    words = profile(rows)["length"]
+    assert words.value == pytest.approx(np.quantile(lengths, 0.95)) and words.unit == "words"
+    assert words.parts["longest"].value == 102
+    tokens = profile(rows, count_tokens=lambda texts: [2 * len(text.split()) for text in texts])["length"]
+    assert tokens.value == pytest.approx(2 * words.value) and tokens.unit == "tokens"
+    rated = profile([thumb("a b", "c d e", True)], count_tokens=lambda texts: [len(t.split()) for t in texts])
+    assert rated.value("length") == 5
 
 
-def test_ratings_have_token_lengths_too():
-    measured = profile([thumb("a b", "c d e", True)], count_tokens=lambda texts: [len(t.split()) for t in texts])
-    assert measured.value("tokens") == 5
+@pytest.mark.parametrize("text", ["今天天气很好，我们去公园吧。", "วันนี้อากาศดีมาก", "きょうはいいてんきです"])
+def test_lengths_are_in_characters_where_scripts_set_no_spaces(text):
+    measured = profile([pair(f"{n}?", text * 2, text) for n in range(30)])
+    assert measured["chosen_longer"].value == 1.0 and measured["length"].unit == "characters"
+    assert measured["chosen_length"].value == 2 * measured["rejected_length"].value == 2 * len(text)
+    english = [pair(f"{n}?", "a longer answer", "none") for n in range(30)]
+    assert profile([*english, pair("x?", text, "b")])["length"].unit == "words", "one row in thirty is rare"
+    korean = [pair(f"{n}?", "오늘은 날씨가 좋아요", "네") for n in range(30)]
+    assert profile(korean)["length"].unit == "words"
 
 
-def test_the_sample_that_is_tokenized_is_uniform_and_the_same_each_time():
-    hits = np.zeros(40)
-    for start in range(400):
-        sample = judgements.Sample(10)
-        sample.add((start + i) % 40 for i in range(40))
-        hits[sample.kept] += 1
-    assert abs(hits / 100 - 1).max() < 0.5
-    one, other = judgements.Sample(5), judgements.Sample(5)
-    one.add(range(99)), other.add(range(99))
-    assert one.kept == other.kept and one.seen == 99
+def test_a_winner_is_longer_in_the_tokens_of_the_tokenizer():
+    rows = [pair(f"{n}?", "abc", "d e") for n in range(9)]
+    assert value(rows, "chosen_longer") == 0.0
+    letters = profile(rows, count_tokens=lambda texts: [len(t.replace(" ", "")) for t in texts])
+    assert letters["chosen_longer"].value == 1.0
+
+
+# What the texts are like
+
+
+def test_replies_that_begin_with_the_prompt():
+    rows = [
+        pair("How far is it?", "How far is  it? Two miles.", "Far."),
+        pair("How far is it?", "Two.", "how far is it? no"),
+    ]
+    assert counts([*rows, pair("How far is it?", "One.", "None."), pair("a", "a b", "c")], "repeats_prompt") == (2, 4)
+    assert counts([thumb("How far is it?", "How far is it? Far.", True)], "repeats_prompt") == (1, 1)
+
+
+def test_boilerplate_is_counted_by_prompt_and_by_side():
+    opening = "As a helpful language model I would like to say: "
+    rows = [pair(f"{n}?", f"{n} is long enough to be looked at, surely", opening + str(n)) for n in range(3)]
+    rows += [
+        pair("3?", "short", opening + "3"),
+        pair("3?", "short too", opening + "3"),
+        pair("4?", "short", "short also"),
+    ]
+    found = profile(rows)["boilerplate"]
+    assert found.value == pytest.approx(4 / 5)
+    assert {name: part.value for name, part in found.parts.items()} == {"rejected ones that begin alike": 4 / 5}
+
+
+def test_marks_of_chat_templates_and_scripts():
+    marked = [pair("<|im_start|>user\nHi", "a", "b"), pair("<s>[INST] Hi [/INST]", "a", "b"), pair("Hi", "a</s>", "b")]
+    assert counts([*marked, pair("Is 1 < 2 [s]?", "a", "b")], "templated") == (3, 4)
+    rows = [
+        pair("Tell me more.", "Это очень далеко.", "b"),
+        pair("Tell me more.", "It is far away.", "b"),
+        pair("1?", "2", "b"),
+    ]
+    assert value(rows, "other_script") == 0.5
+    scripts = profile(rows)["scripts"]
+    assert {name: part.value for name, part in scripts.parts.items()} == {"Cyrillic": 1, "Latin": 1}
+
+
+def test_columns_that_were_not_read_are_reported(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        "".join(json.dumps({**pair(f"{n}?", "a", "b"), "images": ["x.png"] * (n < 2)}) + "\n" for n in range(5))
+    )
+    found = profile(readers.judgements(path))["not_read"]
+    assert found.value == 2 and found.parts["images"].value == 2
 
 
 # How sure the labels are
@@ -422,7 +471,9 @@ def test_what_the_reader_refused_is_reported_by_reason(tmp_path):
     measured = profile(readers.read(tmp_path / "rows.jsonl", on_error="collect"))
     assert measured.value("rows") == 2 and measured.value("refused") == 4
     assert sum(part.value for part in measured["refused"].parts.values()) == 4
-    with pytest.raises(UserError, match="no row can be used: 1 refused, the first one: .*'chosen'"):
+    with pytest.raises(
+        UserError, match="no row can be used: rows: 0 paired rows kept, 1 refused; the first reason: .*'chosen'"
+    ):
         profile(check([pair(chosen="")], shape="paired", on_error="collect"))
 
 

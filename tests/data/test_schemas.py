@@ -1,0 +1,387 @@
+"""Recognising: rows in the shapes that files come in, what they are read as, and what is asked or refused."""
+
+import json
+
+import pytest
+
+from lessons_lib.data.preferences import PreferenceDataError
+from lessons_lib.data.readers import judgements, read
+from lessons_lib.data.schemas import SchemaError
+
+GOOD, BAD = "Seven is prime.", "Eight is."
+
+
+def message(role, text):
+    return {"role": role, "content": text}
+
+
+def shared(role, text):
+    return {"from": role, "value": text}
+
+
+ASK = "Name a prime."
+CHAT = {
+    "prompt": [message("user", ASK)],
+    "chosen": [message("assistant", GOOD)],
+    "rejected": [message("assistant", BAD)],
+}
+TEXT = {"prompt": ASK, "chosen": GOOD, "rejected": BAD}
+WITH_SYSTEM = {**CHAT, "prompt": [message("system", "Be brief."), *CHAT["prompt"]]}
+UP = {"prompt": ASK, "completion": GOOD, "label": True}
+CHAT_UP = {"prompt": CHAT["prompt"], "completion": CHAT["chosen"], "label": True}
+JOINED = {**TEXT, "prompt": "Answer.\n\nName a prime."}
+
+
+def written(tmp_path, rows, name="rows.jsonl"):
+    path = tmp_path / name
+    text = json.dumps(rows, indent=1) if name.endswith(".json") else "".join(json.dumps(row) + "\n" for row in rows)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def first(path, **options):
+    rows = read(path, **options)
+    found = next(iter(rows))
+    return found, rows.reading.schema
+
+
+# One row of each shape, and what it becomes.
+SHAPES = {
+    "pairs": (TEXT, TEXT, "pairs"),
+    "pairs, replies as one message each": (
+        {**CHAT, "chosen": CHAT["chosen"][0], "rejected": CHAT["rejected"][0]},
+        CHAT,
+        "pairs",
+    ),
+    "pairs, chat and text mixed": ({**TEXT, "prompt": CHAT["prompt"]}, CHAT, "pairs"),
+    "pairs with a system prompt": ({**TEXT, "system": "Be brief."}, WITH_SYSTEM, "pairs"),
+    "other names": ({"question": ASK, "answer_chosen": GOOD, "answer_rejected": BAD}, TEXT, "named-pairs"),
+    "y_w and y_l": ({"x": ASK, "y_w": GOOD, "y_l": BAD}, TEXT, "named-pairs"),
+    "response and rejected_response": ({"query": ASK, "response": GOOD, "rejected_response": BAD}, TEXT, "named-pairs"),
+    "whole conversations": (
+        {side: CHAT["prompt"] + CHAT[side] for side in ("chosen", "rejected")},
+        CHAT,
+        "message-lists",
+    ),
+    "whole transcripts": (
+        {"chosen": f"\n\nHuman: {ASK}\n\nAssistant: {GOOD}", "rejected": f"\n\nHuman: {ASK}\n\nAssistant: {BAD}"},
+        {**TEXT, "prompt": f"\n\nHuman: {ASK}\n\nAssistant:"},
+        "hh-rlhf",
+    ),
+    "whole ChatML texts": (
+        {
+            "chosen": f"<|im_start|>user\n{ASK}<|im_end|>\n<|im_start|>assistant\n{GOOD}",
+            "rejected": f"<|im_start|>user\n{ASK}<|im_end|>\n<|im_start|>assistant\n{BAD}",
+        },
+        {**TEXT, "prompt": f"<|im_start|>user\n{ASK}<|im_end|>\n<|im_start|>assistant\n"},
+        "hh-rlhf",
+    ),
+    "an implicit prompt": (
+        {"chosen": "The sky is blue.", "rejected": "The sky is green."},
+        {"prompt": "The sky is", "chosen": " blue.", "rejected": " green."},
+        "implicit-prompt",
+    ),
+    "ShareGPT, objects": (
+        {"conversations": [shared("human", ASK)], "chosen": shared("gpt", GOOD), "rejected": shared("gpt", BAD)},
+        CHAT,
+        "sharegpt",
+    ),
+    "ShareGPT, text": ({"conversations": [shared("human", ASK)], "chosen": GOOD, "rejected": BAD}, CHAT, "sharegpt"),
+    "ShareGPT with a system column": (
+        {"system": "Be brief.", "conversations": [shared("human", ASK)], "chosen": GOOD, "rejected": BAD},
+        WITH_SYSTEM,
+        "sharegpt",
+    ),
+    "messages beside replies": (
+        {"messages": CHAT["prompt"], "chosen": GOOD, "rejected": BAD},
+        CHAT,
+        "messages-beside-replies",
+    ),
+    "OpenAI": (
+        {
+            "input": {"messages": CHAT["prompt"], "tools": []},
+            "preferred_output": CHAT["chosen"],
+            "non_preferred_output": CHAT["rejected"],
+        },
+        CHAT,
+        "openai",
+    ),
+    "parts as content": (
+        {
+            side: [
+                {"role": turn["role"], "content": [{"type": "text", "value": turn["content"]}]}
+                for turn in CHAT["prompt"] + CHAT[side]
+            ]
+            for side in ("chosen", "rejected")
+        },
+        CHAT,
+        "message-lists",
+    ),
+    "Alpaca": (
+        {"instruction": "Answer.", "input": ASK, "output": GOOD, "chosen": GOOD, "rejected": BAD},
+        JOINED,
+        "alpaca",
+    ),
+    "a label 1 or 2": ({"instruction": ASK, "output_1": BAD, "output_2": GOOD, "label": 2}, TEXT, "two-replies"),
+    "a winner by letter": ({"prompt": ASK, "response_a": GOOD, "response_b": BAD, "winner": "A"}, TEXT, "two-replies"),
+    "a winner by model": (
+        {"question": ASK, "model_a": "small", "model_b": "big", "answer_a": BAD, "answer_b": GOOD, "winner": "big"},
+        TEXT,
+        "two-replies",
+    ),
+    "a winner by column": (
+        {"prompt": ASK, "response1": GOOD, "response2": BAD, "preferred": "response1"},
+        TEXT,
+        "two-replies",
+    ),
+    "a winner in words": (
+        {"prompt": ASK, "completion_a": BAD, "completion_b": GOOD, "preference": "b-is-slightly-better"},
+        TEXT,
+        "two-replies",
+    ),
+    "a winner by sign": (
+        {"prompt": ASK, "response_A": GOOD, "response_B": BAD, "verdict": "A>>B"},
+        TEXT,
+        "two-replies",
+    ),
+    "an index": ({"prompt": ASK, "response_0": BAD, "response_1": GOOD, "better_response_id": 1}, TEXT, "safe-rlhf"),
+    "two scores": (
+        {"prompt": ASK, "response_a": BAD, "response_b": GOOD, "score_a": 2, "score_b": 3.5},
+        TEXT,
+        "two-replies",
+    ),
+    "two conversations and a winner": (
+        {
+            "conversation_a": CHAT["prompt"] + CHAT["rejected"],
+            "conversation_b": CHAT["prompt"] + CHAT["chosen"],
+            "model_a": "x",
+            "model_b": "y",
+            "winner": "model_b",
+        },
+        CHAT,
+        "two-replies",
+    ),
+    "scores of K": ({"prompt": ASK, "responses": [BAD, GOOD], "scores": [1, 4]}, TEXT, "scored-replies"),
+    "ranks of K": ({"prompt": ASK, "completions": [BAD, GOOD], "ranks": [2, 1]}, TEXT, "ranked-replies"),
+    "best first": ({"prompt": ASK, "ranked_responses": [GOOD, BAD]}, TEXT, "best-first"),
+    "replies with scores": (
+        {"prompt": ASK, "completions": [{"text": BAD, "score": 1}, {"text": GOOD, "score": 4}]},
+        TEXT,
+        "scored-replies",
+    ),
+    "UltraFeedback": (
+        {
+            "instruction": ASK,
+            "completions": [
+                {"response": GOOD, "annotations": {"honesty": {"Rating": "4"}, "helpfulness": {"Rating": "N/A"}}},
+                {"response": BAD, "annotations": {"honesty": {"Rating": "3"}, "helpfulness": {"Rating": "2"}}},
+            ],
+        },
+        TEXT,
+        "ultrafeedback",
+    ),
+    "an OASST tree": (
+        {
+            "message_tree_id": "t",
+            "prompt": {
+                "text": ASK,
+                "role": "prompter",
+                "replies": [
+                    {"text": BAD, "role": "assistant", "rank": 1, "replies": []},
+                    {"text": GOOD, "role": "assistant", "rank": 0, "replies": []},
+                ],
+            },
+        },
+        CHAT,
+        "oasst-trees",
+    ),
+    "ratings": (UP, UP, "ratings"),
+    "ratings by number": ({**UP, "label": 1}, UP, "ratings"),
+    "ratings by word": ({"question": ASK, "answer": GOOD, "thumbs": "up"}, UP, "ratings"),
+    "rated conversation": (
+        {"messages": CHAT["prompt"] + CHAT["chosen"], "kto_tag": True},
+        CHAT_UP,
+        "rated-conversations",
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_row_of_each_shape_is_recognised(tmp_path, shape):
+    row, expected, schema = SHAPES[shape]
+    assert first(written(tmp_path, [row])) == (expected, schema)
+    assert first(written(tmp_path, [row], "rows.json")) == (expected, schema)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_match_reads_is_what_train_reads(tmp_path, shape):
+    path = written(tmp_path, [SHAPES[shape][0]] * 3)
+    judged, trained = judgements(path), read(path)
+    assert len(list(judged)) == len(list(trained)) == 3 and judged.reading.schema == trained.reading.schema
+
+
+def test_messages_of_one_table_become_trees(tmp_path):
+    node = {"message_tree_id": "t", "lang": "en"}
+    rows = [
+        {**node, "message_id": "2", "parent_id": "1", "text": BAD, "role": "assistant", "rank": 1},
+        {**node, "message_id": "1", "parent_id": None, "text": ASK, "role": "prompter", "rank": None},
+        {**node, "message_id": "3", "parent_id": "1", "text": GOOD, "role": "assistant", "rank": 0},
+    ]
+    assert list(read(written(tmp_path, rows))) == [CHAT]
+
+
+def test_rows_with_scores_are_compared_within_their_prompt(tmp_path):
+    rows = [
+        {"prompt": ask, "response": text, "rating": n} for ask in (ASK, "Two?") for text, n in ((BAD, 2), (GOOD, 5))
+    ]
+    pairs = list(read(written(tmp_path, rows)))
+    assert pairs == [TEXT, {**TEXT, "prompt": "Two?"}]
+    alone = written(tmp_path, [{**rows[0], "prompt": f"{n}?"} for n in range(4)], "alone.jsonl")
+    with pytest.raises(SchemaError, match="--up-from NUMBER"):
+        list(read(alone))
+    assert [row["label"] for row in read(alone, up_from=2)] == [True] * 4
+
+
+def test_ties_are_judged_and_not_trained_on(tmp_path):
+    rows = [{"prompt": ASK, "response_a": GOOD, "response_b": BAD, "winner": w} for w in ("A", "tie", "b", "Both")]
+    path = written(tmp_path, rows)
+    assert [row["verdict"] for row in judgements(path)] == ["first", "tie", "second", "tie"]
+    trained = read(path)
+    assert [row["chosen"] for row in trained] == [GOOD, BAD] and trained.skipped == {"tie": 2}
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "expected"),
+    [
+        ([1, 2, 1, 2], "12", ["first", "second", "first", "second"]),
+        ([1, 1, 1], "12", ["first"] * 3),
+        ([1.0, 1.2, 1.5, 1.9], "12", ["first", "first", "tie", "second"]),
+        (["1", "2"], "12", ["first", "second"]),
+        ([0, 1], "01", ["first", "second"]),
+        ([1, 2, 3], "ab", ["first", "second", "tie"]),
+    ],
+)
+def test_numbers_that_can_be_read_in_one_way_are(tmp_path, labels, names, expected):
+    rows = [{"prompt": ASK, f"output_{names[0]}": GOOD, f"output_{names[1]}": BAD, "label": label} for label in labels]
+    assert [row["verdict"] for row in judgements(written(tmp_path, rows))] == expected
+
+
+@pytest.mark.parametrize(("labels", "names"), [([0, 1], "12"), ([0, 1, 2], "12"), ([0, 1], "ab"), ([-1, 1], "ab")])
+def test_numbers_that_can_be_read_in_two_ways_are_asked_about(tmp_path, labels, names):
+    rows = [{"prompt": ASK, f"output_{names[0]}": GOOD, f"output_{names[1]}": BAD, "label": label} for label in labels]
+    path = written(tmp_path, rows)
+    with pytest.raises(SchemaError, match="which of them names the first reply is not said") as caught:
+        list(read(path))
+    assert len(caught.value.ways) > 1 and all(way.startswith("--schema two-replies:") for way in caught.value.ways)
+    chosen = [
+        row["chosen"] for row in read(path, schema="two-replies:above-0" if -1 in labels else "two-replies:1-or-0")
+    ]
+    assert chosen[:2] == [BAD, GOOD]
+
+
+def test_a_verdict_outside_the_reading_is_refused(tmp_path):
+    rows = [{"prompt": ASK, "output_1": GOOD, "output_2": BAD, "label": label} for label in [1, 2] * 200 + [7]]
+    source = read(written(tmp_path, rows), on_error="collect")
+    assert len(list(source)) == 400
+    assert "the verdict 7 is none of: 1: the first is better, 2: the second" in str(source.refused[0])
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"prompt": ASK, "response_a": GOOD, "response_b": BAD}, "two replies a row and no column that says which"),
+        ({"prompt": ASK, "response": GOOD}, "one reply and no label"),
+        (
+            {"context": "A long story.", "question": ASK, "chosen": GOOD, "rejected": BAD},
+            "the prompt may be 'question' alone",
+        ),
+        ({"prompt": ASK, "responses": [GOOD, BAD]}, "nothing says which is better"),
+        (
+            {"prompt": ASK, "responses": [GOOD, BAD, "6"], "ranking": [2, 3, 1]},
+            "each reply's rank, or the replies' numbers",
+        ),
+        ({"chosen": "Yes.", "rejected": "No."}, "no column is the prompt"),
+    ],
+)
+def test_what_is_missing_or_unclear_is_said_with_the_options_that_help(tmp_path, row, says):
+    with pytest.raises(SchemaError, match=says) as caught:
+        list(read(written(tmp_path, [row] * 3)))
+    assert caught.value.ways and all(way.startswith("--") for way in caught.value.ways)
+
+
+def test_rows_that_hold_one_side_each_are_no_pairs(tmp_path):
+    with pytest.raises(SchemaError, match="no row holds both 'chosen' and 'rejected'"):
+        list(read(written(tmp_path, [{"x": ASK, "chosen": GOOD}, {"x": ASK, "rejected": BAD}])))
+
+
+# Mappings that would make nonsense
+
+
+def test_a_prompt_that_is_the_chosen_text_is_refused(tmp_path):
+    whole = [{side: f"\n\nHuman: {ASK}\n\nAssistant: {text}" for side, text in (("chosen", GOOD), ("rejected", BAD))}]
+    with pytest.raises(SchemaError, match="the whole text of 'chosen'") as caught:
+        list(read(written(tmp_path, whole), columns={"prompt": "chosen"}))
+    assert caught.value.ways == ("--schema hh-rlhf",)
+    same = written(tmp_path, [{"prompt": GOOD, "chosen": GOOD, "rejected": BAD}], "same.jsonl")
+    with pytest.raises(PreferenceDataError, match="a text that asks for the reply"):
+        list(read(same))
+
+
+def test_an_instruction_whose_input_would_be_dropped_is_refused(tmp_path):
+    path = written(tmp_path, [{"instruction": "Answer.", "input": ASK, "chosen": GOOD, "rejected": BAD}])
+    with pytest.raises(SchemaError, match="the column 'input' is not empty and not used in 1 of the first 1 rows"):
+        list(read(path, columns={"prompt": "instruction"}))
+    assert list(read(path, columns={"prompt": "instruction+input"})) == [JOINED]
+    empty = written(tmp_path, [{"instruction": ASK, "input": "", "chosen": GOOD, "rejected": BAD}], "empty.jsonl")
+    assert list(read(empty, columns={"prompt": "instruction"})) == [TEXT]
+
+
+def test_two_replies_mapped_past_their_verdict_are_refused(tmp_path):
+    rows = [{"prompt": ASK, "output_1": GOOD, "output_2": BAD, "label": label} for label in (1, 2)]
+    path = written(tmp_path, rows)
+    with pytest.raises(SchemaError, match="the column 'label' says row by row which is better"):
+        list(read(path, columns={"chosen": "output_1", "rejected": "output_2"}))
+    named = {"first": "output_1", "second": "output_2", "verdict": "label"}
+    words = [{**row, "label": word} for row, word in zip(rows, ("first", "second"), strict=True)]
+    assert [row["chosen"] for row in read(written(tmp_path, words, "words.jsonl"), columns=named)] == [GOOD, BAD]
+
+
+# Files
+
+
+def test_one_object_around_the_rows_is_opened(tmp_path):
+    for wrapped in (
+        {"version": 1, "data": [TEXT, TEXT]},
+        {"mine": {name: [value] * 2 for name, value in TEXT.items()}},
+    ):
+        path = tmp_path / "rows.json"
+        path.write_text(json.dumps(wrapped))
+        assert list(read(path)) == [TEXT, TEXT]
+
+
+def test_zstd_carriage_returns_and_a_byte_order_mark(tmp_path):
+    import pyarrow as pa
+
+    path = tmp_path / "rows.jsonl.zst"
+    with pa.CompressedOutputStream(str(path), "zstd") as file:
+        file.write(("\ufeff" + (json.dumps(TEXT) + "\r\n") * 3).encode())
+    assert list(read(path)) == [TEXT] * 3
+
+
+def test_cells_of_a_table_that_spell_lists_are_read(tmp_path):
+    import csv
+
+    path = tmp_path / "rows.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows(
+            [["prompt", "chosen", "rejected"], [str(CHAT["prompt"]), json.dumps(CHAT["chosen"]), str(CHAT["rejected"])]]
+        )
+    assert list(read(path)) == [CHAT]
+
+
+def test_columns_that_are_not_read_are_counted(tmp_path):
+    rows = [{**TEXT, "images": ["a.png"] if n < 2 else [], "tools": "[]", "context": "A story."} for n in range(3)]
+    source = read(written(tmp_path, rows))
+    assert len(list(source)) == 3
+    assert source.lost == {"images": 2, "tools": 3, "context": 3}
