@@ -14,6 +14,7 @@ from lessons_lib._installed import need, of_checkout
 HELP = "open the lessons in JupyterLab, or print its address where there is no display"
 EXAMPLE = f"{COMMAND} learn --port 8890"
 START = "notebooks/start.ipynb"
+CLIENT = Path(__file__).parents[1] / "client"
 
 
 def add_arguments(parser) -> None:
@@ -27,6 +28,9 @@ def run(arguments) -> None:
     from jupyterlab.labapp import LabApp
 
     os.chdir(root)  # whose jupyter_server_config.json shows the book's pages
+    # labconfig/ in it: JupyterLab does not ask whether to fetch news
+    paths = [str(CLIENT), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(paths)
     shows = not arguments.no_browser and _has_display()
     token = secrets.token_hex(24)
     server = LabApp.initialize_server(argv=_options(root, arguments.port, shows, token))
@@ -40,6 +44,8 @@ def run(arguments) -> None:
 
 
 def _options(root: Path, port: int, shows: bool, token: str) -> list[str]:
+    import zmq
+
     options = {
         "ServerApp.root_dir": root,
         "ServerApp.port": port,
@@ -48,6 +54,7 @@ def _options(root: Path, port: int, shows: bool, token: str) -> list[str]:
         "ServerApp.log_format": "%(message)s",
         "LabApp.log_level": "ERROR",
         "ServerApp.allow_root": True,
+        "KernelManager.transport_encryption": "auto" if zmq.has("curve") else "disabled",
         # nbgrader's view for instructors, where nbgrader is installed: it warns that no course is set up
         "ServerApp.jpserver_extensions": {"nbgrader.server_extensions.formgrader": False},
         "IdentityProvider.token": token,  # one that Jupyter makes itself would be printed by it, too

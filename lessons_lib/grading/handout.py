@@ -24,9 +24,14 @@ from lessons_lib.grading import assignments, files, quizzes, roster, tickets
 from lessons_lib.grading.assignments import EXERCISES
 
 # An allow list: what a learner needs to take the lessons, and nothing that is not on it.
-_FOLDERS = ("notebooks", "lessons_lib")
-_FILES = ("requirements.txt", "pyproject.toml", "LICENSE", "CITATION.cff")
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "large*", "*.egg-info")
+_FOLDERS = ("notebooks", "lessons_lib", "book")
+_FILES = (
+    *("requirements.txt", "pyproject.toml", "LICENSE", "CITATION.cff"),
+    *("_config.yml", "_toc.yml", "jupyter_server_config.json"),  # JupyterLab shows the book's pages by them
+)
+_LEFT_OUT = shutil.ignore_patterns(
+    "__pycache__", ".ipynb_checkpoints", "large*", "*.egg-info", "node_modules", "vendor"
+)
 _BEGIN, _END = "### BEGIN SOLUTION", "### END SOLUTION"
 _STUB = "...  # your code"
 
@@ -66,7 +71,7 @@ sets everything up in this folder, once, and opens the lessons in JupyterLab. On
 py -m venv .venv
 .venv\\Scripts\\pip install -r requirements.txt
 .venv\\Scripts\\pip install --no-deps --editable .
-.venv\\Scripts\\jupyter lab notebooks/start.ipynb
+.venv\\Scripts\\lessons-lib learn
 ```
 
 Start with `notebooks/start.ipynb`. The exercises are in `exercises/`: fill in the cells that say `# your code`, run the

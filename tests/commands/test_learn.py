@@ -84,7 +84,7 @@ def lab(chromium, root, tmp_path_factory):
         page.goto(address)
         page.locator(f"{IN_VIEW} h1").first.wait_for(timeout=90_000)
         yield page
-        assert "Traceback" not in log.read_text()
+        assert len(log.read_text().strip().splitlines()) <= 8, log.read_text()  # kernels that started add none
 
 
 def follow(page, notebook: str, heading: str) -> None:
