@@ -432,7 +432,8 @@ def report(table: list[Mutant]) -> str:
     rows = []
     for mutant in sorted(table, key=lambda m: (m.room, m.path, m.line)):
         before, after = _difference(mutant)
-        rows.append(f"{mutant.path}:{mutant.line}  {mutant.kind}: {mutant.end}\n    - {before}\n    + {after}")
+        met = f" ({', '.join(mutant.first['passed'])} tests passed)" if mutant.end.startswith("survived") else ""
+        rows.append(f"{mutant.path}:{mutant.line}  {mutant.kind}: {mutant.end}{met}\n    - {before}\n    + {after}")
         caught = mutant.again if mutant.again.get("by") else mutant.first
         note = mutant.equivalent or caught.get("by", "")
         rows[-1] += f"\n    {note}" if note else ""
