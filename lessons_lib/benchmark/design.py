@@ -52,7 +52,7 @@ class Arm:
         return self.learning_rates[1] / self.learning_rates[0]
 
 
-def _grid(name: str, first: float, last: float, **others: float) -> dict:
+def strength_grid(name: str, first: float, last: float, **others: float) -> dict:
     """Two strengths, and those beyond them at half their ratio again."""
     ratio = last / first
     low, high = first / ratio, last * ratio
@@ -64,11 +64,11 @@ _LENGTH = ("clean", "length_mild", "length_extreme")
 _LOW, _HIGH = (3e-4, 9e-4), (7e-4, 2.1e-3)
 ARMS: Mapping[str, Arm] = MappingProxyType(
     {
-        "dpo": Arm("DPO", "dpo", learning_rates=_LOW, **_grid("beta", 0.3, 1.0)),
-        "ipo": Arm("IPO", "ipo", learning_rates=_LOW, **_grid("tau", 0.1, 0.5)),
-        "kto": Arm("KTO", "kto", learning_rates=_HIGH, **_grid("beta", 0.3, 1.0)),
-        "orpo": Arm("ORPO", "orpo", learning_rates=_HIGH, **_grid("lam", 1.0, 3.0)),
-        "simpo": Arm("SimPO", "simpo", learning_rates=_LOW, **_grid("beta", 1.0, 3.0, gamma=0.5)),
+        "dpo": Arm("DPO", "dpo", learning_rates=_LOW, **strength_grid("beta", 0.3, 1.0)),
+        "ipo": Arm("IPO", "ipo", learning_rates=_LOW, **strength_grid("tau", 0.1, 0.5)),
+        "kto": Arm("KTO", "kto", learning_rates=_HIGH, **strength_grid("beta", 0.3, 1.0)),
+        "orpo": Arm("ORPO", "orpo", learning_rates=_HIGH, **strength_grid("lam", 1.0, 3.0)),
+        "simpo": Arm("SimPO", "simpo", learning_rates=_LOW, **strength_grid("beta", 1.0, 3.0, gamma=0.5)),
         "cdpo": Arm(
             "conservative DPO",
             "dpo",
@@ -82,14 +82,19 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
             "dpo",
             learning_rates=_LOW,
             nll_weight=1.0,
-            **_grid("beta", 0.3, 1.0),
+            **strength_grid("beta", 0.3, 1.0),
             regimes=("clean", "clean_many", "near_deterministic", "displacing", "no_sft"),
         ),
         "dpo_avg": Arm(
-            "DPO, averaged", "dpo", learning_rates=_LOW, average=True, **_grid("beta", 6.0, 20.0), regimes=_LENGTH
+            "DPO, averaged",
+            "dpo",
+            learning_rates=_LOW,
+            average=True,
+            **strength_grid("beta", 6.0, 20.0),
+            regimes=_LENGTH,
         ),
         "ipo_avg": Arm(
-            "IPO, averaged", "ipo", learning_rates=_LOW, average=True, **_grid("tau", 1.5, 5.0), regimes=_LENGTH
+            "IPO, averaged", "ipo", learning_rates=_LOW, average=True, **strength_grid("tau", 1.5, 5.0), regimes=_LENGTH
         ),
         "sft": Arm("SFT on chosen", "sft", ({},), (1e-4, 3e-4, 9e-4, 2.7e-3, 8.1e-3)),
         "untouched": Arm("untouched SFT model", None),
@@ -224,3 +229,8 @@ def cells(regimes: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
 def written(point: Point) -> dict:
     """A setting as columns of a table: strengths as JSON text, since arms name theirs differently."""
     return {"strength": json.dumps(dict(point.strength)), "learning_rate": point.learning_rate, "stop": point.stop}
+
+
+def read(row: Mapping) -> Point:
+    """The setting that `written` wrote into a table's row."""
+    return Point(json.loads(row["strength"]), float(row["learning_rate"]), float(row.get("stop", 1.0)))

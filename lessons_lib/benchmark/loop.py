@@ -35,10 +35,17 @@ def reference_logps(checkpoint: str, scorer: str, size: str = "small") -> dict[t
     return dict(zip(zip(prompts, pool.replies, strict=True), logps.tolist(), strict=True))
 
 
-def token_rows(rows: Sequence[dict], columns: Sequence[str], reference: dict | None = None) -> TokenRows:
+def token_rows(
+    rows: Sequence[dict],
+    columns: Sequence[str],
+    reference: dict | None = None,
+    *,
+    encode_prompt: Callable[[str], list[int]] = world.encode,
+    encode: Callable[[str], list[int]] = world.encode,
+) -> TokenRows:
     """The lab's preference rows as token ids, each response with the reference's log-prob where that is given."""
-    prompts = {row["prompt"]: world.encode(row["prompt"]) for row in rows}
-    responses = {column: [world.encode(row[column]) for row in rows] for column in columns}
+    prompts = {row["prompt"]: encode_prompt(row["prompt"]) for row in rows}
+    responses = {column: [encode(row[column]) for row in rows] for column in columns}
     labels = torch.tensor([row["label"] for row in rows]) if "completion" in columns else None
     known = {
         column: torch.tensor([reference[row["prompt"], tuple(ids)] for row, ids in zip(rows, encoded, strict=True)])
@@ -72,13 +79,16 @@ def as_single(pairs: TokenRows, batches: list[Batch]) -> tuple[TokenRows, list[B
     return single, doubled
 
 
-def mismatched(rows: TokenRows, batches: list[Batch], reference) -> TokenRows:
+def mismatched(
+    rows: TokenRows, batches: list[Batch], reference, *, bf16: bool = False, accelerator: Accelerator | None = None
+) -> TokenRows:
     """Each step's prompts with the reply of the batch's next row, scored by the reference: for KTO's zero point."""
+    accelerator = accelerator or Accelerator(cpu=True)
     own = [row for batch in batches for row in batch.rows]
     others = [row for batch in batches for row in batch.rows[1:] + batch.rows[:1]]
     replies = rows.responses["completion"]
     crossed = TokenRows([rows.prompts[row] for row in own], {"mismatched": [replies[row] for row in others]})
-    logps = score_rows(reference, crossed, rows_per_pass=ROWS_PER_PASS, accelerator=Accelerator(cpu=True))
+    logps = score_rows(reference, crossed, rows_per_pass=ROWS_PER_PASS, accelerator=accelerator, bf16=bf16)
     return dataclasses.replace(crossed, reference=logps)
 
 
@@ -92,6 +102,7 @@ def fit(
     stop: int | None = None,
     reference=None,
     at: Callable[[int], None] = lambda step: None,
+    accelerator: Accelerator | None = None,
 ) -> int:
     """Train `model` in place on the first `stop` of the batches; the number of steps made.
 
@@ -101,12 +112,15 @@ def fit(
         method, config: as for `training.loop.train`.
         reference: the model that scores KTO's mismatched pairs.
         at: called after each step with its number.
+        accelerator: says on which device; None: the CPU.
 
     A run whose loss or gradient is no longer finite ends there, with the weights of the step before.
     """
     objective: Objective = objective_for(method, config)
-    crossed = mismatched(rows, batches[:stop], reference) if "kl" in objective.inputs else None
-    run = Run(model, rows, crossed, objective, config, Accelerator(cpu=True))
+    accelerator = accelerator or Accelerator(cpu=True)
+    how = {"bf16": config.bf16, "accelerator": accelerator}
+    crossed = mismatched(rows, batches[:stop], reference, **how) if "kl" in objective.inputs else None
+    run = Run(model, rows, crossed, objective, config, accelerator)
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, betas=config.betas, weight_decay=config.weight_decay, fused=True)
     for batch in batches[:stop]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from lessons_lib._surroundings import one_thread
 from lessons_lib.benchmark import design, loop
@@ -171,29 +171,49 @@ def checkpoint_of(seed: int) -> str:
 
 @lru_cache(maxsize=8)
 def _data(regime: str, seed: int, method: str, size: str) -> tuple[TokenRows, list[Batch], dict[str, float]]:
+    """What a method trains on, see `arranged`."""
+    table, checkpoint = REGIMES[regime], checkpoint_of(seed)
+    reference = loop.reference_logps(checkpoint, checkpoint if table.start == "sft" else "base", size)
+    return arranged(
+        _drawn(regime, seed, size),
+        method,
+        partial(loop.token_rows, reference=reference),
+        batch_size=BATCH,
+        steps=table.steps,
+        seed=seed,
+    )
+
+
+def arranged(
+    drawn: list[dict], method: str, token_rows: Callable[..., TokenRows], *, batch_size: int, steps: int, seed: int
+) -> tuple[TokenRows, list[Batch], dict[str, float]]:
     """What a method trains on: its rows, its batches, and for KTO the weights that balance the thumbs.
 
     From pairs, KTO gets both replies of each pair in the pair's own batch, and SFT the chosen ones, two batches a
     step, which are as many tokens. From a log, pair methods get the pairs it holds, and SFT the liked replies.
+
+    Args:
+        drawn: paired rows, or the thumbs of a log.
+        method: a key of `METHODS`, or "sft".
+        token_rows: makes token ids of (rows, columns).
+        batch_size: pairs a step.
+        steps, seed: of the plan.
     """
-    table, checkpoint = REGIMES[regime], checkpoint_of(seed)
-    reference = loop.reference_logps(checkpoint, checkpoint if table.start == "sft" else "base", size)
-    drawn = _drawn(regime, seed, size)
-    settings = {"steps": table.steps, "seed": seed}
+    log = "label" in drawn[0]
+    settings = {"steps": steps, "seed": seed}
     if method == "sft":
         liked = [
             {"prompt": row["prompt"], "chosen": row["chosen"] if "chosen" in row else row["completion"]}
             for row in drawn
             if row.get("label", True)
         ]
-        rows = loop.token_rows(liked, ("chosen",), reference)
-        return rows, loop.plan(rows, batch_size=2 * BATCH, **settings), {}
-    if table.kind == "log" and method == "kto":
-        rows = loop.token_rows(drawn, ("completion",), reference)
-        return rows, loop.plan(rows, batch_size=2 * BATCH, **settings), _balance(rows)
-    pairs = list(ratings_to_pairs(drawn)) if table.kind == "log" else drawn
-    rows = loop.token_rows(pairs, ("chosen", "rejected"), reference)
-    batches = loop.plan(rows, batch_size=BATCH, **settings)
+        rows = token_rows(liked, ("chosen",))
+        return rows, loop.plan(rows, batch_size=2 * batch_size, **settings), {}
+    if log and method == "kto":
+        rows = token_rows(drawn, ("completion",))
+        return rows, loop.plan(rows, batch_size=2 * batch_size, **settings), _balance(rows)
+    rows = token_rows(list(ratings_to_pairs(drawn)) if log else drawn, ("chosen", "rejected"))
+    batches = loop.plan(rows, batch_size=batch_size, **settings)
     return (*loop.as_single(rows, batches), {}) if method == "kto" else (rows, batches, {})
 
 

@@ -110,6 +110,20 @@ def compare(
     return comparisons
 
 
+def word(difference: Interval, delta: float) -> str:
+    """What a difference of two arms comes to: "equivalent", "ahead", "behind" or "cannot tell".
+
+    Equivalent: the whole interval lies within ±delta, so the two differ by less than counts, whether or not by more
+    than nothing. Ahead and behind: it lies on one side of 0. Else nothing can be told, which is not the same as
+    equivalent.
+    """
+    if -delta < difference.low and difference.high < delta:
+        return "equivalent"
+    if difference.low > 0:
+        return "ahead"
+    return "behind" if difference.high < 0 else "cannot tell"
+
+
 class BestSet(NamedTuple):
     """Who leads, and who cannot be told from the leader: a winner where nobody else is in `members`."""
 

@@ -65,30 +65,31 @@ def is_at(row: dict, point: Point | None) -> bool:
     return point is None or {name: row[name] for name in CANDIDATE} == design.written(point)
 
 
-def candidates(rows: pd.DataFrame) -> pd.DataFrame:
-    """All that one arm tried in one regime: strength, learning_rate, stop, mean gold, seeds; the best choice first."""
-    found = rows.groupby(CANDIDATE)["gold"].agg(gold="mean", seeds="size").reset_index()
-    return found.sort_values(["seeds", "gold"], ascending=False, ignore_index=True)
+def candidates(rows: pd.DataFrame, by: str = "gold") -> pd.DataFrame:
+    """All that one arm tried in one regime: strength, learning_rate, stop, mean `by`, seeds; the best choice first."""
+    found = rows.groupby(CANDIDATE)[by].agg(**{by: "mean", "seeds": "size"}).reset_index()
+    return found.sort_values(["seeds", by], ascending=False, ignore_index=True)
 
 
-def choose(searched: pd.DataFrame) -> pd.DataFrame:
+def choose(searched: pd.DataFrame, by: str = "gold") -> pd.DataFrame:
     """The chosen setting for each regime and arm, with its gold reward and where it stands in what was tried.
 
     Args:
         searched: the rows of both rounds for any number of regimes and arms.
+        by: the column to choose by, the higher the better.
 
     Returns:
-        A row for each regime and arm: strength, learning_rate, stop, gold (mean over the seeds), `rate_edge`
+        A row for each regime and arm: strength, learning_rate, stop, `by` (mean over the seeds), `rate_edge`
         ("lowest", "highest" or "") and `strength_edge` likewise, both among all that was tried.
     """
     chosen = []
     for (regime, arm), rows in searched.groupby(["regime", "arm"], sort=False):
-        best = candidates(rows).iloc[0]
+        best = candidates(rows, by).iloc[0]
         edges = {
             "rate_edge": _edge(best["learning_rate"], rows["learning_rate"]),
             "strength_edge": _edge(_key(best["strength"]), rows["strength"].map(_key)),
         }
-        chosen.append({"regime": regime, "arm": arm, **best[[*CANDIDATE, "gold"]], **edges})
+        chosen.append({"regime": regime, "arm": arm, **best[[*CANDIDATE, by]], **edges})
     return pd.DataFrame(chosen)
 
 
@@ -97,8 +98,7 @@ def point_of(choices: pd.DataFrame, regime: str, arm: str) -> Point:
     rows = choices[(choices["regime"] == regime) & (choices["arm"] == arm)]
     if rows.empty:
         raise UserError(f"{arm} has no tuning for {regime} yet; make it: {COMMAND} benchmark --part tuning")
-    row = rows.iloc[0]
-    return Point(json.loads(row["strength"]), float(row["learning_rate"]), float(row["stop"]))
+    return design.read(rows.iloc[0])
 
 
 def _key(strength: str) -> float:

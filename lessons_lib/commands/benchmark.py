@@ -13,12 +13,23 @@ from lessons_lib.errors import UserError
 HELP = "compare the five methods and their variants on the same data, budget and evaluation"
 EXAMPLE = f"""{COMMAND} benchmark --quick
   {COMMAND} benchmark --regimes clean unary_10 --arms dpo kto --seeds 0-5
+  {COMMAND} benchmark --world shop --quick
   {COMMAND} benchmark --model ./my-model --data pairs.jsonl --learning-rates 5e-7 2e-6"""
 OUT = Path("runs/benchmark")
 QUICK_REGIME, QUICK_SEEDS = "near_deterministic", range(3)
 
 
+SHOP_QUICK = {"regimes": ["clean"], "arms": ["dpo", "sft"], "seeds": "0"}
+
+
 def add_arguments(parser) -> None:
+    parser.add_argument(
+        "--world",
+        choices=("small", "shop"),
+        default="small",
+        help="models of 46 thousand weights in an invented language (default), or a pre-trained model of 135 million "
+        "in plain English",
+    )
     parser.add_argument(
         "--part",
         choices=("matrix", "tuning", "scale", "transfer"),
@@ -30,7 +41,12 @@ def add_arguments(parser) -> None:
     parser.add_argument("--sizes", nargs="+", metavar="SIZE", help="of the transfer part: llama, large (default: both)")
     parser.add_argument("--arms", nargs="+", metavar="NAME", help="default: all")
     parser.add_argument("--seeds", help="such as 0-11 or 0,3,6 (default: 0-11; of the scale part 0-2)")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_REGIME}, three seeds: about 3 minutes")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_REGIME}, three seeds: about 3 minutes; of "
+                        "the shop DPO and SFT with one seed on clean pairs: about 10")  # fmt: skip
+    shop = parser.add_argument_group("the shop: see also --model, another chat model")
+    shop.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
+    shop.add_argument("--precision", choices=("bf16", "float32"), help="default: what the machine does well; --world "
+                      "shop compares only runs of one precision")  # fmt: skip
     own = parser.add_argument_group("a model and a dataset of yours, by held-out pair accuracy or a reward model")
     own.add_argument("--model", help="a folder written by save_pretrained, or a Hub id")
     own.add_argument("--data", help="one of the project's datasets, a file of pairs, or a Hub id")
@@ -47,6 +63,8 @@ def add_arguments(parser) -> None:
 
 def run(arguments) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; each run keeps to one thread
+    if arguments.world == "shop":
+        return _run_shop(arguments)
     from lessons_lib.benchmark import design
 
     if bool(arguments.model) != bool(arguments.data):
@@ -56,10 +74,7 @@ def run(arguments) -> int:
     seeds = _seeds(arguments.seeds or ("0-2" if arguments.part == "scale" or arguments.model else "0-11"))
     if arguments.quick:
         regimes, seeds = (QUICK_REGIME,), QUICK_SEEDS
-    jobs = arguments.jobs if arguments.jobs is not None else os.cpu_count()
-    if jobs < 1:
-        raise UserError(f"--jobs: expected at least 1, got {jobs}")
-    how = {"jobs": jobs, "dask": arguments.dask, "progress": arguments.progress}
+    how = _how(arguments)
 
     from lessons_lib.benchmark import own, record, sizes
 
@@ -80,6 +95,59 @@ def run(arguments) -> int:
         path = record.matrix(arguments.out, choices, regimes=regimes, arms=arms, seeds=seeds, command=command, **how)
     _print(path, only)
     return 0
+
+
+def _how(arguments) -> dict:
+    jobs = arguments.jobs if arguments.jobs is not None else os.cpu_count()
+    if jobs < 1:
+        raise UserError(f"--jobs: expected at least 1, got {jobs}")
+    return {"jobs": jobs, "dask": arguments.dask, "progress": arguments.progress}
+
+
+def _run_shop(arguments) -> int:
+    """The comparison in the shop: its search, or its final runs."""
+    from lessons_lib.benchmark import shop_design, shop_record
+    from lessons_lib.benchmark.shop_runs import Setup
+
+    if arguments.part not in ("matrix", "tuning"):
+        raise UserError(f"--part: the shop has matrix and tuning, got {arguments.part}")
+    if arguments.quick:
+        vars(arguments).update(SHOP_QUICK)
+    regimes = _known("--regimes", arguments.regimes, shop_design.REGIMES)
+    arms = _known("--arms", arguments.arms, shop_design.ARMS)
+    bf16 = {"bf16": True, "float32": False, None: None}[arguments.precision]
+    setup = Setup(arguments.device, bf16) if not arguments.model else Setup(arguments.device, bf16, arguments.model)
+    command = shlex.join(["python", "-m", "lessons_lib", *sys.argv[1:]])
+    what = {"regimes": regimes, "arms": arms, "command": command}
+    if arguments.part == "tuning":
+        _print_shop_search(shop_record.tune(arguments.out, setup, **what, **_how(arguments)))
+        return 0
+    seeds = _seeds(arguments.seeds or f"0-{shop_design.SEEDS[-1]}")
+    chosen = shop_record.points(shop_record.searched(arguments.out, setup))
+    path = shop_record.matrix(arguments.out, setup, chosen, seeds=seeds, **what, **_how(arguments))
+    _print(path, {"checkpoint": setup.model})
+    left = shop_record.missing(shop_record.final(path))
+    if left:
+        print(f"{len(left)} runs of stage 1 are missing: nothing here says which method is ahead")
+    return 0
+
+
+def _print_shop_search(path: Path) -> None:
+    """What the search chose by votes, with the choice by gold reward beside it."""
+    from lessons_lib.benchmark import shop_record, tuning
+    from lessons_lib.recorded import store
+
+    table = store.read(path.stem, path.parent)
+    by_gold = shop_record.points(table, "gold")
+    for row in tuning.choose(table, shop_record.BY).to_dict("records"):
+        gold = by_gold[row["regime"], row["arm"]]
+        edges = " and ".join(f"{row[name + '_edge']} {name}" for name in ("rate", "strength") if row[name + "_edge"])
+        print(
+            f"{row['regime']:20} {row['arm']:6} {row['strength']} {row['learning_rate']:g} stop {row['stop']:g}: "
+            f"{row[shop_record.BY]:.3f} of the votes{f' (at the edge: {edges})' if edges else ''}; "
+            f"by gold: {dict(gold.strength)} {gold.learning_rate:g} stop {gold.stop:g}"
+        )
+    print(f"{len(table)} rows in {path}")
 
 
 def _own_run(arguments):

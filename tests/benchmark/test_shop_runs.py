@@ -1,0 +1,140 @@
+"""The shop's runs, on a model so small that it babbles: what is drawn, measured, written down and taken up again."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lessons_lib.benchmark import shop_record, shop_runs
+from lessons_lib.benchmark.design import Point
+from lessons_lib.benchmark.shop_design import ARMS, BATCH, REGIMES
+from lessons_lib.benchmark.shop_runs import Run, Setup, votes
+from lessons_lib.errors import UserError
+from lessons_lib.lab.shop import evaluation, samples
+from lessons_lib.lab.shop.gold import POINTS, Gold
+from lessons_lib.lab.shop.requests import requests
+from lessons_lib.recorded import store
+
+HOW = {"jobs": 1, "dask": "", "progress": False}
+
+
+def gold(*items):
+    """Replies worth a point each where `items` says so."""
+    counts = {part: np.zeros(len(items), dtype=int) for part in POINTS}
+    return Gold(counts | {"item": np.array(items)}, np.full(len(items), 10))
+
+
+def test_votes_see_what_annotators_see():
+    many = 2000
+    better, worse = gold(*[1] * many), gold(*[0] * many)
+    assert votes(REGIMES["clean"], better, worse, 0) == pytest.approx(0.8808, abs=0.02)  # σ(2 · 1 point)
+    assert votes(REGIMES["clean"], better, better, 0) == pytest.approx(0.5, abs=0.02)
+    assert votes(REGIMES["near_deterministic"], better, worse, 0) == 1.0
+    assert votes(REGIMES["near_deterministic"], worse, worse, 0) == pytest.approx(0.5, abs=0.02)
+    slips = 0.6 * 0.8808 + 0.4 * 0.1192
+    assert votes(REGIMES["noisy_40"], better, worse, 0) == pytest.approx(slips, abs=0.02)
+    assert votes(REGIMES["clean"], better, worse, 1) == votes(REGIMES["clean"], better, worse, 1)
+
+
+def test_a_log_is_voted_on_by_thumbs():
+    median = float(np.median(samples.pool("train").gold.total))
+    level = gold(*[0] * 3000)
+    expected = 1 / (1 + np.exp(2 * median))  # σ(2 · (0 − median))
+    assert votes(REGIMES["unary_10"], level, level, 0) == pytest.approx(expected, abs=0.02)
+
+
+@pytest.fixture(scope="module")
+def babbler(shop_model, tmp_path_factory):
+    """A model of the shop's family and tokenizer, too small to say anything."""
+    from lessons_lib.models import loading, making
+
+    folder = tmp_path_factory.mktemp("babbler")
+    tokenizer = loading.load_tokenizer(shop_model)
+    size = {"layers": 1, "width": 16, "heads": 2, "max_length": 256, "seed": 0}
+    loading.save(making.new_model("llama", vocab_size=len(tokenizer), **size), tokenizer, folder)
+    return Setup(model=str(folder), bf16=False)
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Twelve requests a split and few looks: the machinery is the same."""
+    monkeypatch.setattr(evaluation, "requests", lambda split: requests(split)[:12])
+    monkeypatch.setattr(shop_runs, "CURVE", 6)
+    monkeypatch.setattr(shop_runs, "_untouched_reply", lambda: gold(*[0] * 12))
+    for cached in (shop_runs._evaluator, shop_runs._validation):
+        cached.cache_clear()
+    yield
+    for cached in (shop_runs._evaluator, shop_runs._validation):
+        cached.cache_clear()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("regime", REGIMES)
+def test_all_arms_of_a_regime_and_seed_see_the_same_replies(babbler, regime):
+    def replies(arm, step):
+        rows, batches, _ = shop_runs._data(babbler, regime, 3, ARMS[arm].method)
+        return {tuple(ids) for row in batches[step].rows for ids in (column[row] for column in rows.responses.values())}
+
+    for step in (0, 5):
+        assert replies("dpo", step) == replies("simpo", step)
+        if REGIMES[regime].kind == "pairs":
+            assert replies("kto", step) == replies("dpo", step)
+    for arm in ("dpo", "kto", "sft"):
+        rows, batches, _ = shop_runs._data(babbler, regime, 3, ARMS[arm].method)
+        assert len(batches) == REGIMES[regime].steps
+        assert all(len(batch.rows) == BATCH * (1 if arm == "dpo" else 2) for batch in batches)
+
+
+@pytest.mark.slow
+def test_a_run_is_measured_read_and_taken_up_again(babbler, few, tmp_path, monkeypatch):
+    point = Point({"beta": 0.1}, 1e-3)
+    chosen = {("clean", "kto"): point}
+    wanted = {"regimes": ["clean"], "seeds": [0], "command": "test", **HOW}
+    path = shop_record.matrix(tmp_path, babbler, chosen, arms=["untouched", "kto"], **wanted)
+    table = store.read(path.stem, tmp_path).set_index("arm")
+    untouched, trained = table.loc["untouched"], table.loc["kto"]
+    assert untouched["kl"] == pytest.approx(0, abs=1e-6) and untouched["forgetting"] == 0
+    assert trained["kl"] > 1e-4 and trained["forgetting"] != 0 and not trained["broken"]
+    assert trained["gold_ci"] >= 0 and trained["checkpoint"] == babbler.model
+    curve, texts = json.loads(trained["curve"]), json.loads(trained["texts"])
+    assert [look["step"] for look in curve] == [8, 16, 24] and list(texts) == ["8", "16", "24"]
+    assert all(len(replies) == 8 for replies in texts.values())
+    assert curve[-1]["gold"] != curve[0]["gold"] or curve[-1]["kl"] > curve[0]["kl"]
+
+    made = []
+    monkeypatch.setattr(shop_runs, "run", lambda *args: made.append(args) or {})
+    shop_record.matrix(tmp_path, babbler, chosen, arms=["untouched", "kto"], **wanted)
+    assert made == []  # all of it was there
+
+
+@pytest.mark.slow
+def test_the_search_goes_on_from_what_it_found(babbler, few, tmp_path, monkeypatch):
+    best = {"beta": 0.3}, 9e-5  # a corner of the grid
+
+    def pretend(setup, regime, arm, point, seed):
+        votes = 1.0 if (dict(point.strength), point.learning_rate) == best else 0.5
+        row = {"regime": regime, "arm": arm, "seed": seed, **setup.written, **shop_record.design.written(point)}
+        return [{**row, "stop": stop, "votes": votes, "gold": -votes} for stop in (0.5, 1.0)]
+
+    monkeypatch.setattr(shop_runs, "search", pretend)
+    shop_record.tune(tmp_path, babbler, regimes=["noisy_40", "clean"], arms=["dpo"], command="test", **HOW)
+    rows = store.read(shop_record.TUNING, tmp_path)
+    clean, noisy = (rows[(rows["regime"] == name) & (rows["stop"] == 1.0)] for name in ("clean", "noisy_40"))
+    assert len(clean) == 6 + 2 and clean["learning_rate"].max() == 2.7e-4  # the grid, and one step beyond each edge
+    assert len(noisy) == 5  # the choice with its neighbours
+    chosen = shop_record.points(rows)
+    assert chosen["clean", "dpo"] == Point(*best, 0.5)
+    assert shop_record.points(rows, "gold")["clean", "dpo"] != chosen["clean", "dpo"]
+
+
+def test_final_runs_ask_for_the_search_first(tmp_path):
+    with pytest.raises(UserError, match="no setting has been searched for dpo in clean; run --part tuning first"):
+        shop_record.matrix(
+            tmp_path, Setup(bf16=False), {}, regimes=["clean"], arms=["dpo"], seeds=[0], command="test", **HOW
+        )
+
+
+def test_a_run_at_another_setting_is_made_again():
+    work = Run(Setup(bf16=False), {("clean", "dpo"): Point({"beta": 0.1}, 3e-5)})
+    row = {"regime": "clean", "arm": "dpo", "strength": '{"beta": 0.1}', "learning_rate": 3e-5, "stop": 1.0}
+    assert work.current(row) and not work.current({**row, "stop": 0.5})
