@@ -37,13 +37,18 @@ def _cannot(path: Path, error: OSError) -> str:
     )
 
 
+def keep_from_git(folder: Path) -> None:
+    """A folder that git leaves alone, made where it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / ".gitignore").exists():
+        (folder / ".gitignore").write_text("# marks and the salt behind them are nobody else's\n*\n", encoding="utf-8")
+
+
 @contextlib.contextmanager
 def folder_of_marks(out: Path) -> Iterator[None]:
     """The folder, made where it is missing, kept from git, and locked against a second grader."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        if not (out / ".gitignore").exists():
-            (out / ".gitignore").write_text("# marks and the salt behind them are nobody else's\n*\n", encoding="utf-8")
+        keep_from_git(out)
         lock = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise UserError(_cannot(out, error)) from None

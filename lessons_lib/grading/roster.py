@@ -66,7 +66,8 @@ def read(path: Path) -> tuple[list[Learner], str]:
     _no_id_twice(learners, path)
     if not learners:
         raise UserError(f"{path}: expected a line a learner below the heading {', '.join(head)}, found none")
-    used = ", ".join(f"{field} from {head[column]!r}" for field, column in columns.items())
+    told = {field: column for field, column in columns.items() if field == "id" or column != columns["id"]}
+    used = ", ".join(f"{field.replace('_', ' ')} from {head[column]!r}" for field, column in told.items())
     spelled = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}[delimiter]
     return learners, f"{path}: {len(learners)} learners; {encoding}, columns split at {spelled}; {used}"
 

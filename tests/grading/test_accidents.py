@@ -426,7 +426,7 @@ def test_the_clock_is_set_back(trusting, tmp_path, monkeypatch):
 
 def test_marks_and_salt_in_a_checkout(tmp_path):
     """The folder of marks lies in a git checkout: git is told to leave it alone."""
-    with files.folder_of_marks(tmp_path / "marks"):
+    with files.folder_of_marks(tmp_path / "marks/05"):
         tickets.read_salt(tmp_path / "marks/salt.txt")
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     seen = subprocess.run(["git", "status", "--porcelain", "-uall"], cwd=tmp_path, capture_output=True, text=True)
