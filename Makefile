@@ -16,9 +16,11 @@ $(BIN)/python:
 	  { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.learn: requirements.txt pyproject.toml | $(BIN)/python
+JUPYTER := lessons_lib/client/jupyter_server_config.json
+$(VENV)/.learn: requirements.txt pyproject.toml $(JUPYTER) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@mkdir -p $(VENV)/etc/jupyter && cp $(JUPYTER) $(VENV)/etc/jupyter/
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.learn

@@ -1,7 +1,8 @@
 """What JupyterLab is told about this course: a page of the book that a notebook links to is shown executed.
 
-`jupyter_server_config.json` at the checkout's root names `CourseContents`, so that any JupyterLab or Notebook that is
-started there has it. A notebook links to `_build/pages/book/memory.html`; the file is made when somebody asks for it.
+`client/jupyter_server_config.json` names `CourseContents`. `learn` reads it, and `make` puts it into
+`.venv/etc/jupyter`, so that any JupyterLab or Notebook of `.venv` has it. A notebook links to
+`_build/pages/book/memory.html`; the file is made when somebody asks for it.
 """
 
 from __future__ import annotations

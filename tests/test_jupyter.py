@@ -1,12 +1,14 @@
 """Pages of the book beside JupyterLab: made when asked for, made again when their sources changed, never source."""
 
+import json
 import os
 import time
+from importlib import import_module
 
 import pytest
 from tornado.web import HTTPError
 
-from lessons_lib._jupyter import PAGE, show_page
+from lessons_lib._jupyter import PAGE, CourseContents, show_page
 
 RENDER = """import sys
 from pathlib import Path
@@ -30,6 +32,12 @@ def course(tmp_path):
 def shown(course, name="memory"):
     show_page(course, name)
     return (course / "_build" / "pages" / "book" / f"{name}.html").read_text()
+
+
+def test_the_settings_name_it(root):
+    settings = json.loads((root / "lessons_lib/client/jupyter_server_config.json").read_text())["ServerApp"]
+    module, _, name = settings["contents_manager_class"].rpartition(".")
+    assert getattr(import_module(module), name) is CourseContents
 
 
 def test_a_page_is_made_once_and_again_when_anything_that_it_is_made_from_changed(course):

@@ -27,8 +27,8 @@ def run(arguments) -> None:
     root = of_checkout(START).parents[1]
     from jupyterlab.labapp import LabApp
 
-    os.chdir(root)  # whose jupyter_server_config.json shows the book's pages
-    # labconfig/ in it: JupyterLab does not ask whether to fetch news
+    os.chdir(root)
+    # what JupyterLab is told: it shows the book's pages, and does not ask whether to fetch news
     paths = [str(CLIENT), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(paths)
     shows = not arguments.no_browser and _has_display()

@@ -27,7 +27,7 @@ from lessons_lib.grading.assignments import EXERCISES
 _FOLDERS = ("notebooks", "lessons_lib", "book")
 _FILES = (
     *("requirements.txt", "pyproject.toml", "LICENSE", "CITATION.cff"),
-    *("_config.yml", "_toc.yml", "jupyter_server_config.json"),  # JupyterLab shows the book's pages by them
+    *("_config.yml", "_toc.yml"),  # JupyterLab shows the book's pages by them
 )
 _LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", ".ipynb_checkpoints", "large*", "*.egg-info", "node_modules", "vendor"
@@ -91,6 +91,7 @@ learn: .venv/.learn
 \t$(PYTHON) -m venv .venv
 \t.venv/bin/python -m pip install --quiet -r requirements.txt
 \t.venv/bin/python -m pip install --quiet --no-deps --editable .
+\t@mkdir -p .venv/etc/jupyter && cp lessons_lib/client/jupyter_server_config.json .venv/etc/jupyter/
 \t@touch $@
 """
 
