@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from lessons_lib.lab import annotators
 from lessons_lib.lab.checkpoints import Pool
+from lessons_lib.lab.settings import SETTINGS
 from lessons_lib.lab.studies import Study, StudyArm
 from lessons_lib.training.config import TrainConfig
 
@@ -21,18 +22,18 @@ class ConvertedLog:
 # 16 pairs hold as many replies as 32 thumbs. Strengths and learning rates are the lab's starting points of each
 # method (`lab.settings`), chosen on other data than this. 100 steps pass 1.3 times over all thumbs and about 8 times
 # over the pairs, so an arm on pairs may do better when it is stopped before the end: the curve shows it.
-_KTO = {"hyperparameters": {"beta": 0.5}, "learning_rate": 7e-4, "batch_size": 32}
+_KTO = {**SETTINGS["kto"], "batch_size": 32}
 
 LOG_TO_PAIRS = Study(
     name="log_to_pairs",
     question="One log of single thumbs: what do its pairs teach, and what do all of its thumbs?",
     make_rows=ConvertedLog(annotators.unanimous_pairs),
-    config=TrainConfig(max_steps=100, learning_rate=2e-4, evaluate_every=25, append_eos=False),
+    config=TrainConfig(max_steps=100, evaluate_every=25, append_eos=False),
     arms={
         "kto_all": StudyArm("KTO, every thumb", "kto", _KTO, ConvertedLog(annotators.every_thumb)),
         "kto_kept": StudyArm("KTO, thumbs of the pairs", "kto", _KTO, ConvertedLog(annotators.thumbs_in_pairs)),
-        "dpo": StudyArm("DPO, the pairs", "dpo", {"hyperparameters": {"beta": 0.5}}),
-        "orpo": StudyArm("ORPO, the pairs", "orpo", {"hyperparameters": {"lam": 3.0}, "learning_rate": 7e-4}),
+        "dpo": StudyArm("DPO, the pairs", "dpo", SETTINGS["dpo"]),
+        "orpo": StudyArm("ORPO, the pairs", "orpo", SETTINGS["orpo"]),
     },
 )
 STUDIES = (LOG_TO_PAIRS,)

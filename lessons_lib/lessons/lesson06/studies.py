@@ -28,16 +28,13 @@ def pairs(pool, *, seed: int, balance: str) -> list[dict]:
 
 
 def _kto(label: str, balance: str, **weights: float) -> StudyArm:
-    # β and learning rate as the lab's table has them; 32 replies a step, as many as 16 pairs have.
-    setting = SETTINGS["kto"]
-    own = {"hyperparameters": setting.hyperparameters | weights, "learning_rate": setting.learning_rate}
-    return StudyArm(label, "kto", own | {"batch_size": 32}, partial(thumbs, balance=balance))
+    # 32 replies a step, as many as 16 pairs have.
+    own = {**SETTINGS["kto"], "hyperparameters": {**SETTINGS["kto"]["hyperparameters"], **weights}, "batch_size": 32}
+    return StudyArm(label, "kto", own, partial(thumbs, balance=balance))
 
 
 def _dpo(label: str, balance: str, steps: int) -> StudyArm:
-    setting = SETTINGS["dpo"]
-    own = {"hyperparameters": setting.hyperparameters, "learning_rate": setting.learning_rate}
-    return StudyArm(label, "dpo", own | {"max_steps": steps}, partial(pairs, balance=balance))
+    return StudyArm(label, "dpo", {**SETTINGS["dpo"], "max_steps": steps}, partial(pairs, balance=balance))
 
 
 def _arms(balance: str) -> dict[str, StudyArm]:

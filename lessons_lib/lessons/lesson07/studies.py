@@ -3,15 +3,15 @@
 from functools import partial
 
 from lessons_lib.lab import annotators
+from lessons_lib.lab.settings import SETTINGS
 from lessons_lib.lab.studies import Study, StudyArm
 from lessons_lib.training.config import TrainConfig
 
 # 8,000 responses go through the model in every arm that starts at the base: two for each of a step's 16 pairs, one
 # where SFT imitates the chosen reply. The imitation term takes the lab's rate for ORPO from the base model, wherever
 # it stands; DPO and SimPO take the strength and the rate that they have from an SFT checkpoint (`lab.settings`).
-_IMITATING = {"learning_rate": 3e-3}
-_DPO = {"hyperparameters": {"beta": 0.5}, "learning_rate": 2e-4}
-_SIMPO = {"hyperparameters": {"beta": 5.0, "gamma": 1.0}, "learning_rate": 2e-4}
+_IMITATING = {"learning_rate": SETTINGS["orpo_from_base"]["learning_rate"]}
+_DPO = SETTINGS["dpo"]
 _SFT = StudyArm("SFT", "sft", {**_IMITATING, "max_steps": 250}, start="base")
 
 # The pairs are samples of an SFT checkpoint, so for the base model they are another model's text.
@@ -24,7 +24,7 @@ ONE_STAGE = Study(
     make_rows=_PAIRS,
     config=_CONFIG,
     arms={
-        "orpo": StudyArm("ORPO", "orpo", {**_IMITATING, "hyperparameters": {"lam": 0.5}}, start="base"),
+        "orpo": StudyArm("ORPO", "orpo", SETTINGS["orpo_from_base"], start="base"),
         "sft_dpo": StudyArm("SFT → DPO", "dpo", {**_DPO, "max_steps": 125}, first=_SFT),
         "sft": StudyArm("SFT on the chosen", "sft", {**_IMITATING, "max_steps": 500}, start="base"),
         # The same pairs and the same DPO, from the checkpoint whose own samples they are.
@@ -39,7 +39,7 @@ NO_IMITATION = Study(
     config=_CONFIG,
     arms={
         "dpo": StudyArm("DPO alone", "dpo", _DPO, start="base"),
-        "simpo": StudyArm("SimPO alone", "simpo", _SIMPO, start="base"),
+        "simpo": StudyArm("SimPO alone", "simpo", SETTINGS["simpo"], start="base"),
     },
     seeds=(0, 1, 2),  # one for each checkpoint: both end in text that is no reply
 )

@@ -3,6 +3,7 @@
 from functools import partial
 
 from lessons_lib.lab import annotators
+from lessons_lib.lab.settings import SETTINGS
 from lessons_lib.lab.studies import Study, StudyArm
 from lessons_lib.training.config import TrainConfig
 
@@ -13,16 +14,15 @@ _LABELS = {
     "random": partial(annotators.label_pairs, n=1000, sharpness=0.0),
 }
 # Strengths and learning rate: the lab's starting points for either method (`lab.settings`), the same for all labels.
-_DPO = {"hyperparameters": {"beta": 0.5}}
-_SIMPO = {"hyperparameters": {"beta": 5.0, "gamma": 1.0}}
+_DPO, _SIMPO = SETTINGS["dpo"], SETTINGS["simpo"]
 # A reply has about 20 tokens, so 5 on averages is 0.25 on sums: rewards of the same size, without the division.
-_SUMMED = {"hyperparameters": {"beta": 0.25, "gamma": 1.0}, "average": False}
+_SUMMED = {**_SIMPO, "hyperparameters": {"beta": 0.25, "gamma": 1.0}, "average": False}
 
 LENGTH = Study(
     name="length",
     question="What do DPO and SimPO do to the length of replies, whatever the labels say of it?",
     make_rows=_LABELS["clean"],
-    config=TrainConfig(max_steps=125, learning_rate=2e-4, append_eos=False),
+    config=TrainConfig(max_steps=125, append_eos=False),
     arms={
         "dpo_clean": StudyArm("DPO, clean labels", "dpo", _DPO),
         "simpo_clean": StudyArm("SimPO, clean labels", "simpo", _SIMPO),
