@@ -96,6 +96,11 @@ def refused_numbers() -> list[int]:
     return _REFUSED[_MACHINES[platform.machine()][0]]
 
 
+def keyctl() -> int:
+    """The number of the call on keyrings, on this machine."""
+    return refused_numbers()[1]
+
+
 def _numbers(column: int) -> dict[str, int]:
     words = (word.split(":") for line in _CALLS.splitlines() if line[:1] != "#" for word in line.split())
     return {parts[0]: int(parts[column]) for parts in words if parts[column] != "-"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import json
 import math
@@ -445,6 +446,59 @@ def test_grading_does_not_start_where_the_self_test_fails(tmp_path, monkeypatch)
     with pytest.raises(UserError, match="the network is out of reach|apt-get install"):
         batch.grade(tmp_path / "in", str(SPEC), class_of(tmp_path / "in", ada=Attack()), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def cell_in(child, source):
+    child.start()
+    told = child.ask(60, do="cell", number=1, source=source)
+    return told.get("error") or child.ask(20, do="call", name="found", case=None)["answer"]["json"]
+
+
+@pytest.mark.slow
+def test_each_child_has_a_keyring_of_its_own(walled, monkeypatch):
+    """Behind the filter, too: without it no child has the keyring of the grader or of another child."""
+    monkeypatch.setattr(seccomp, "program", lambda: b"\x06\0\0\0\0\0\xff\x7f")  # allow everything
+    ask = f"import ctypes\nfound = ctypes.CDLL(None).syscall({seccomp.keyctl()}, 0, -3, 0)"  # which session keyring?
+    own = ctypes.CDLL(None).syscall(seccomp.keyctl(), 0, -3, 0)
+    found = []
+    for _ in range(3):
+        with sandbox.Child(Limits()) as child:
+            found.append(cell_in(child, ask))
+    if -1 in (own, *found):
+        pytest.skip("this kernel has no keys")
+    assert len({own, *found}) == 4
+
+
+HOG = """
+import os, time
+{before}
+for _ in range(4):
+    if os.fork() == 0:
+        {inside}
+        time.sleep(60)
+        os._exit(0)
+time.sleep(10)
+found = "held"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("grouped", [True, False], ids=["control group", "counted"])
+def test_memory_of_all_processes_together(walled, monkeypatch, grouped):
+    """Four processes with 300 MB each are stopped at 700; four that share 300 MB are not."""
+    if not grouped:
+        monkeypatch.setattr(cgroups, "open_group", lambda *limits: None)
+    elif (group := cgroups.open_group(700, 20)) is None:
+        pytest.skip("this machine gives the grader no control group")
+    else:
+        group.close()
+    limits = Limits(memory_mb=700)
+    fill = "hog = bytearray(300 * 10**6); hog[::4096] = b'x' * len(hog[::4096])"
+    with sandbox.Child(limits) as child, pytest.raises(sandbox.Stopped) as stopped:
+        cell_in(child, HOG.format(before="", inside=fill))
+    assert stopped.value.why == "memory"
+    with sandbox.Child(limits) as child:
+        assert cell_in(child, HOG.format(before=fill, inside="hog[0]")) == "held"
 
 
 # ---------------------------------------------------------------- batches
