@@ -22,6 +22,7 @@ from lessons_lib.errors import UserError
 from lessons_lib.grading import (
     assignments,
     by_hand,
+    cgroups,
     collect,
     files,
     gradebook,
@@ -77,6 +78,7 @@ def grade(
     collected = collect.collect(folder, roster, notebook, [f"{other}.ipynb" for other in assignments.names()])
     handed_in = lateness.times_of(roster, collected, timestamps)
     digest = assignments.digest(name)
+    cgroups.sweep()
     preflight.check(assignment)
     with files.folder_of_marks(out):
         given = by_hand.read(out / "by_hand.csv")

@@ -75,6 +75,15 @@ def open_group(memory_mb: int, processes: int) -> Group | None:
     return None
 
 
+def sweep() -> None:
+    """Remove the empty groups of graders that were killed; one that is alive has its own number in their names."""
+    for parent in {*_parent_2(), *_parents_1()}:
+        for folder in parent.glob("lessons-*-*"):
+            if not Path("/proc", folder.name.split("-")[1]).exists():
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+
+
 def _limit(group: Group, memory: int, processes: int) -> None:
     (most, swap), pids, _ = _FILES[group.version]
     (group.folders[0] / most).write_text(str(memory))

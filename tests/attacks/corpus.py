@@ -503,7 +503,7 @@ def corpus(port: int, socket_name: str, victim: Path, out: Path) -> dict[str, At
         "numbers_as_texts": Attack(code=_always("'0.6931471805599453'")),
         "a_text_of_zeros": Attack(code=_always("'\\0' * 1000")),
         "brackets_in_the_code": Attack(code="x = " + "(" * 5000 + ")" * 5000, solved=ALL, flags=("cell_error",)),
-        "a_tower_of_magics": Attack(code="%%time\n" * 2000 + "x = 1", solved=ALL, flags=("cell_error",)),
+        "a_tower_of_magics": Attack(code="%%time\n" * 300 + "x = 1", solved=ALL, flags=("cell_error",)),
         "shell_commands": Attack(code="!rm -rf /\nx = 1", solved=ALL),
         "writes_a_module": Attack(code="%%writefile lessons_lib.py\nx = 1", solved=ALL, flags=("magic",)),
         "an_import_hook": Attack(

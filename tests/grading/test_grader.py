@@ -389,6 +389,10 @@ def test_control_groups_of_both_kinds(tmp_path, monkeypatch):
         assert not group.ran_out()
         counts.write_text("low 0\noom 3\noom_kill 1\n")
         assert group.ran_out()
+        dead = group.folders[0].parent / "lessons-999999999-ab"
+        dead.mkdir()
+        cgroups.sweep()
+        assert not dead.exists() and memory.exists()  # this process is alive
     monkeypatch.setattr(cgroups, "_own", dict)
     assert cgroups.open_group(100, 20) is None
 
