@@ -119,6 +119,8 @@ def fit(
     objective: Objective = objective_for(method, config)
     accelerator = accelerator or Accelerator(cpu=True)
     how = {"bf16": config.bf16, "accelerator": accelerator}
+    known = {column: logps.to(accelerator.device) for column, logps in rows.reference.items()}
+    rows = dataclasses.replace(rows.to(accelerator.device), reference=known)
     crossed = mismatched(rows, batches[:stop], reference, **how) if "kl" in objective.inputs else None
     run = Run(model, rows, crossed, objective, config, accelerator)
     parameters = list(model.parameters())

@@ -36,6 +36,17 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
     }
 )
 TRAINED = (*FIVE, "sft")
+# Starting points from short trials, one seed each and nothing searched: for a first look, never for a comparison.
+STARTING: Mapping[str, Point] = MappingProxyType(
+    {
+        "dpo": Point({"beta": 0.1}, 3e-5),
+        "ipo": Point({"tau": 0.1}, 3e-5),
+        "kto": Point({"beta": 0.1}, 3e-5),
+        "orpo": Point({"lam": 0.5}, 3e-5),
+        "simpo": Point({"beta": 2.0, "gamma": 1.0}, 3e-5),
+        "sft": Point({}, 3e-5),
+    }
+)
 
 _ONCE = f"{PAIRS} fresh pairs, one pass"
 REGIMES: Mapping[str, Regime] = MappingProxyType(

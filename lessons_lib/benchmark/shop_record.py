@@ -76,9 +76,9 @@ def _best(rows: pd.DataFrame) -> Point:
 
 
 def searched(folder: Path, setup: Setup) -> pd.DataFrame:
-    """The search of a setup: of this folder where it was run there, else as it was recorded."""
+    """The search of a setup: of this folder where it was run there, else as it was recorded; empty where neither is."""
     rows = [row for row in store.so_far(folder, TUNING) if {**row, **setup.written} == row]
-    return pd.DataFrame(rows) if rows else store.read(TUNING)
+    return pd.DataFrame(rows) if rows or not store.has_table(TUNING, store.RECORDED) else store.read(TUNING)
 
 
 def final(path: Path) -> pd.DataFrame:

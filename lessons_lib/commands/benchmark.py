@@ -124,6 +124,9 @@ def _run_shop(arguments) -> int:
         return 0
     seeds = _seeds(arguments.seeds or f"0-{shop_design.SEEDS[-1]}")
     chosen = shop_record.points(shop_record.searched(arguments.out, setup))
+    if arguments.quick and not all((regime, arm) in chosen for regime in regimes for arm in arms):
+        print("nothing has been searched yet: settings from short trials, a first look and no comparison")
+        chosen = {(regime, arm): point for regime in regimes for arm, point in shop_design.STARTING.items()}
     path = shop_record.matrix(arguments.out, setup, chosen, seeds=seeds, **what, **_how(arguments))
     _print(path, {"checkpoint": setup.model})
     left = shop_record.missing(shop_record.final(path))
