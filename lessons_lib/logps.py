@@ -7,7 +7,7 @@ those whose label is not `ignore_index`: whoever builds the labels marks prompt 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -92,7 +92,13 @@ def target_logps(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return logits.gather(1, targets.unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=1)
 
 
-def in_tiles(score, states: torch.Tensor, targets: torch.Tensor, *, vocabulary: int) -> torch.Tensor:
+def in_tiles(
+    score: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    states: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    vocabulary: int,
+) -> torch.Tensor:
     """`score(states, targets)`, which makes a (tokens, vocabulary) table, piece by piece where that table is large.
 
     A piece keeps nothing of its table for the backward pass, which computes it again. So at most `TILE` entries

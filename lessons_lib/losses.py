@@ -305,7 +305,12 @@ def simpo_loss(
     return PairLoss(-F.logsigmoid(z), beta * policy_chosen_logps.detach(), beta * policy_rejected_logps.detach())
 
 
-def _logratios(policy_chosen, policy_rejected, reference_chosen, reference_rejected):
+def _logratios(
+    policy_chosen: torch.Tensor,
+    policy_rejected: torch.Tensor,
+    reference_chosen: torch.Tensor,
+    reference_rejected: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """log(π_θ/π_ref) of the chosen and of the rejected response."""
     check_logps(
         {

@@ -92,7 +92,8 @@ class Method:
     def hyperparameters(self) -> MappingProxyType[str, HyperParameter]:
         """The knobs by name, each with the default that the loss function itself has."""
         names = (argument.arg for argument in self._signature.kwonlyargs)
-        defaults = dict(zip(names, map(ast.literal_eval, self._signature.kw_defaults), strict=True))
+        values = zip(names, self._signature.kw_defaults, strict=True)
+        defaults = {name: ast.literal_eval(value) for name, value in values if value}
         return MappingProxyType({k.name: replace(k, default=defaults[k.name]) for k in self.knobs})
 
     @property

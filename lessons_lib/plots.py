@@ -15,6 +15,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -361,8 +362,8 @@ def labelled_bars_plot(
 
 
 def small_multiples(
-    panels: Mapping[str, object],
-    draw: Callable[[Axes, object], None],
+    panels: Mapping[str, Any],
+    draw: Callable[[Axes, Any], object],
     *,
     title: str,
     x_label: str,

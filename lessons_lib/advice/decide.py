@@ -15,12 +15,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lessons_lib.errors import UserError
 from lessons_lib.methods import METHODS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lessons_lib.data.profile import Profile
 
 NOTHING_MEASURED = (
@@ -31,6 +33,11 @@ MEASURED_IN_THE_LAB = (
     "What is marked as measured here comes from small models in the lab, whose gold reward is known; the rest of this "
     "advice rests on the papers named and on our judgement."
 )
+
+
+Checkpoint = Literal["base", "sft", "chat"]
+Reference = Literal["live", "precomputed", "none"]
+Confidence = Literal["low", "moderate", "high"]
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,12 @@ class Constraints:
         lora: whether adapters are trained, and not all weights.
     """
 
-    checkpoint: Literal["base", "sft", "chat"] | None = None
-    reference: Literal["live", "precomputed", "none"] | None = None
+    checkpoint: Checkpoint | None = None
+    reference: Reference | None = None
     passes: int = 1
     lora: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         known = {"checkpoint": ("base", "sft", "chat", None), "reference": ("live", "precomputed", "none", None)}
         for name, values in known.items():
             if getattr(self, name) not in values:
@@ -125,15 +132,15 @@ class Facts:
     templated: int | None = None
     other_script: float | None = None
     not_read: str | None = None
-    checkpoint: Literal["base", "sft", "chat"] | None = None
-    reference: Literal["live", "precomputed", "none"] | None = None
+    checkpoint: Checkpoint | None = None
+    reference: Reference | None = None
     passes: int = 1
     lora: bool = False
 
     @classmethod
     def from_profile(cls, profile: Profile, constraints: Constraints | None = None) -> Facts:
         """The figures of a profile that decide, and the constraints beside them."""
-        facts = {f.name: profile.value(f.name) for f in fields(cls) if f.name in profile.figures}
+        facts: dict[str, Any] = {f.name: profile.value(f.name) for f in fields(cls) if f.name in profile.figures}
         for name in ("chosen_longer", "first_wins", "order_same"):
             if name in profile.figures:
                 facts |= {f"{name}_low": profile[name].low, f"{name}_high": profile[name].high}
@@ -152,7 +159,7 @@ class Facts:
     @property
     def place_bias(self) -> float | None:
         """How far from one half the nearer end of `first_wins`'s interval lies; at most 0 where one half is inside."""
-        if self.first_wins_low is None:
+        if self.first_wins_low is None or self.first_wins_high is None:
             return None
         return max(self.first_wins_low - 0.5, 0.5 - self.first_wins_high)
 
@@ -202,7 +209,7 @@ class Answer:
     then: str
     because: str
     change: str
-    if_instead: Mapping[str, object]
+    if_instead: Mapping[str, Any]
     when: tuple[tuple, ...] = ()
     evidence: tuple[Evidence, ...] = ()
 
@@ -283,7 +290,7 @@ def holds(facts: Facts, conditions: Sequence[Sequence]) -> bool:
     return all(_holds(getattr(facts, fact), relation, *bound) for fact, relation, *bound in conditions)
 
 
-def _holds(value, relation: str, bound=None) -> bool:
+def _holds(value: Any, relation: str, bound: Any = None) -> bool:
     if relation in ("known", "unknown"):
         return (value is None) == (relation == "unknown")
     if value is None:
@@ -313,7 +320,12 @@ class Start:
     name: str
     value: float
     why: str
-    evidence: Evidence
+    evidence: Evidence | None  # None: somebody set it
+
+    @property
+    def source(self) -> str:
+        """Where the value comes from, in words."""
+        return self.evidence.source if self.evidence and self.evidence.source else "our judgement"
 
 
 @dataclass(frozen=True)
@@ -341,7 +353,7 @@ class Recommendation:
     """
 
     choice: str
-    confidence: Literal["low", "moderate", "high"]
+    confidence: Confidence
     why_confidence: str
     ties: tuple[str, ...]
     cheaper: str
@@ -412,7 +424,7 @@ def evidence_so_far() -> str:
 
 
 @cache
-def _benchmark():
+def _benchmark() -> pd.DataFrame | None:
     """The recorded runs of the benchmark, or None before there are any."""
     from lessons_lib import benchmark
 
@@ -432,7 +444,7 @@ def measured(leaf: Leaf) -> tuple[Measured, ...]:
     return tuple(_measured_in(regime, leaf.method, table) for regime in regimes)
 
 
-def _measured_in(regime: str, method: str, table) -> Measured:
+def _measured_in(regime: str, method: str, table: pd.DataFrame) -> Measured:
     from lessons_lib import benchmark
     from lessons_lib.benchmark.reading import difference
 
@@ -452,7 +464,7 @@ def _measured_in(regime: str, method: str, table) -> Measured:
     )
 
 
-def _confidence(facts: Facts, leaf: Leaf, found: Sequence[Measured]) -> tuple[str, str]:
+def _confidence(facts: Facts, leaf: Leaf, found: Sequence[Measured]) -> tuple[Confidence, str]:
     thresholds, outcomes = load_tree().thresholds, {one.outcome for one in found}
     noisy = thresholds["NOISY"].value
     if _instead(facts):
@@ -467,7 +479,7 @@ def _confidence(facts: Facts, leaf: Leaf, found: Sequence[Measured]) -> tuple[st
         return "moderate", "your constraint decides here and not the data; lift it and the answer changes"
     if facts.flip_rate is None:
         return "low", "the label noise is unknown"
-    if facts.flip_low is not None and facts.flip_low < noisy < facts.flip_high:
+    if facts.flip_low is not None and facts.flip_high is not None and facts.flip_low < noisy < facts.flip_high:
         between = f"from {facts.flip_low:.0%} to {facts.flip_high:.0%}"
         return "low", f"the flip rate may lie anywhere {between}, on either side of the threshold of {noisy:.0%}"
     if leaf.ties:

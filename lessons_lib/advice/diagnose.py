@@ -11,14 +11,18 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lessons_lib.errors import UserError
+
+if TYPE_CHECKING:
+    from lessons_lib.plots import Picture
 
 SHORTEST = 6  # logged rows; with fewer there are no thirds to compare
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -89,7 +93,7 @@ class Diagnosis:
         """Keys of the faults found, without those that healthy runs show as much of."""
         return frozenset(finding.fault.key for finding in self.findings if not finding.usual)
 
-    def picture(self):
+    def picture(self) -> Picture | None:
         """Up to four findings' curves as one `plots.Picture`, each over its own range; None without a finding."""
         from lessons_lib.plots import small_multiples
 
@@ -190,7 +194,7 @@ def read_log(path: str | Path, *, strength: float | None = None) -> Log:
     return log
 
 
-def log_of(rows: list[Mapping], *, source: str = "log", strength: float | None = None) -> Log:
+def log_of(rows: Sequence[Mapping], *, source: str = "log", strength: float | None = None) -> Log:
     """A `Log` from rows of metrics, as `history.to_dict("records")` gives them; text counts as missing."""
     rows = [row for row in rows if not any(name.startswith(("eval_", "train_")) for name in row)]
     if len(rows) < SHORTEST:
@@ -244,14 +248,14 @@ def _csv_rows(path: Path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
-def _number(value) -> float:
+def _number(value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
         return math.nan
 
 
-def _is_nan(value) -> bool:
+def _is_nan(value: object) -> bool:
     """Whether a log says NaN or infinite, which is not the same as saying nothing."""
     return value not in (None, "") and not math.isfinite(_number(value)) and str(value).lower() in _NOT_FINITE
 

@@ -9,9 +9,10 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lessons_lib import COMMAND
-from lessons_lib.advice.decide import Brief, Constraints, Facts, Recommendation, briefs, recommend
+from lessons_lib.advice.decide import Brief, Constraints, Facts, Recommendation, Reference, briefs, recommend
 from lessons_lib.data import readers
 from lessons_lib.data.profile import Profile, profile
 from lessons_lib.errors import UserError
@@ -101,7 +102,8 @@ def match(
         given = dataclasses.replace(brief.constraints, **changed)
     rows = open_rows(source) if rows is None else rows
     measured = profile(rows, name=source, apart_from=apart_from, count_tokens=count_tokens)
-    fits, notes = (), ()
+    fits: tuple[Fit, ...] = ()
+    notes: tuple[str, ...] = ()
     if hardware:
         fits = memory_fits(hardware)
         reference, notes = room_for_reference(fits, hardware.fixed_rows)
@@ -113,7 +115,7 @@ def match(
     return Match(source, measured, facts, recommend(facts), brief, hardware, fits, notes)
 
 
-def open_rows(source: str, **reading) -> Iterable[Mapping]:
+def open_rows(source: str, **reading: Any) -> Iterable[Mapping]:
     """The rows of a file, a Hub id, or a real dataset by name, in one of the forms of `judgements`.
 
     `reading` is what `readers.judgements` takes. Refused rows are left out, counted and reported.
@@ -148,7 +150,7 @@ def memory_fits(hardware: Hardware) -> tuple[Fit, ...]:
     return tuple(fits)
 
 
-def room_for_reference(fits: Iterable[Fit], fixed_rows: bool) -> tuple[str | None, tuple[str, ...]]:
+def room_for_reference(fits: Iterable[Fit], fixed_rows: bool) -> tuple[Reference | None, tuple[str, ...]]:
     """What `Constraints.reference` is on this hardware, and what to say about it."""
     fitting = {(fit.method, fit.reference) for fit in fits if fit.fits}
     if ("dpo", "live") in fitting:
@@ -186,7 +188,7 @@ def hardware_of(
     gpus: int = 1,
     gpu_memory_gb: float = 80,
     fixed_rows: bool = True,
-    **setting,
+    **setting: Any,
 ) -> Hardware | None:
     """Hardware from what a command line says; None where neither a model nor its size is given.
 
@@ -201,6 +203,6 @@ def hardware_of(
         return None
     if gpu_memory_gb <= 0 or (parameters is not None and parameters < 1e6):
         raise UserError("--params is a number of weights such as 7e9, and --gpu-memory GB of one GPU, such as 80")
-    architecture = read_architecture(model) if model else llama_like(parameters)
+    architecture = read_architecture(model) if model else llama_like(parameters or 0)
     plan = Setting(architecture, gpus=gpus, sharded=gpus > 1, checkpointing=True, logits="chunked", **setting)
     return Hardware(plan, gpu_memory_gb * 1e9, fixed_rows)

@@ -19,8 +19,9 @@ from lessons_lib.advice.decide import Facts, Start, starting_point
 from lessons_lib.advice.diagnose import FAULTS
 from lessons_lib.data.preferences import pairs_to_ratings, ratings_to_pairs, shape_of, split_by_prompt
 from lessons_lib.errors import UserError
+from lessons_lib.memory.architecture import Architecture
 from lessons_lib.memory.estimate import Setting, estimate
-from lessons_lib.methods import METHODS
+from lessons_lib.methods import METHODS, Method
 
 TRL_VERSION = "1.16.0"
 TEST_SHARE = 0.05
@@ -58,7 +59,7 @@ class Recipe:
     checkpointing: bool = True
     reference: str = "precomputed"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise UserError(f"method: expected one of {', '.join(METHODS)}, got {self.method!r}")
         for name in ("epochs", "max_length", "rows_per_gpu", "gpus"):
@@ -66,7 +67,9 @@ class Recipe:
                 raise UserError(f"{name}: expected at least 1, got {getattr(self, name)}")
 
 
-def write_recipe(recipe: Recipe, rows: Iterable[dict], folder: str | Path, *, architecture=None) -> list[Path]:
+def write_recipe(
+    recipe: Recipe, rows: Iterable[dict], folder: str | Path, *, architecture: Architecture | None = None
+) -> list[Path]:
     """Write the folder; rows of the other shape are converted, and the README says so.
 
     Args:
@@ -84,11 +87,11 @@ def write_recipe(recipe: Recipe, rows: Iterable[dict], folder: str | Path, *, ar
     folder, method = Path(folder), METHODS[recipe.method]
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"output: expected an empty folder, and {folder} holds files; choose another")
-    rows, note = _in_shape(list(rows), method)
-    parts = split_by_prompt(rows, {"train": 1 - TEST_SHARE, "test": TEST_SHARE})
+    shaped, note = _in_shape(list(rows), method)
+    parts = split_by_prompt(shaped, {"train": 1 - TEST_SHARE, "test": TEST_SHARE})
     if not parts["train"]:
-        raise UserError(f"data: expected rows to train on, got {len(rows)} in all")
-    starts = _starts(recipe, rows)
+        raise UserError(f"data: expected rows to train on, got {len(shaped)} in all")
+    starts = _starts(recipe, shaped)
     files = {
         "train.py": _script(recipe, starts, has_test=bool(parts["test"])),
         "accelerate.yaml": _accelerate(recipe),
@@ -102,7 +105,7 @@ def write_recipe(recipe: Recipe, rows: Iterable[dict], folder: str | Path, *, ar
     return [folder / name for name in files]
 
 
-def _in_shape(rows: list[dict], method) -> tuple[list[dict], str]:
+def _in_shape(rows: list[dict], method: Method) -> tuple[list[dict], str]:
     """The rows in the method's shape, with the columns that TRL reads, and how they came to it."""
     shape = shape_of(rows[0]) if rows else None
     if shape is None:
@@ -133,11 +136,11 @@ def _starts(recipe: Recipe, rows: list[dict]) -> dict[str, Start]:
             _check_knob(name, method)
         if value is not None and (name not in starts or value != starts[name].value):
             starts[name] = Start(name, value, "as you set it", None)
-    _check_batch(recipe, starts["batch_size"].value)
+    _check_batch(recipe, int(starts["batch_size"].value))
     return starts
 
 
-def _check_knob(name: str, method) -> None:
+def _check_knob(name: str, method: Method) -> None:
     known = set(method.hyperparameters) - set(method.trl.ignores)
     if name not in known:
         why = f"; {method.trl.trap}" if name in method.trl.ignores else ""
@@ -362,7 +365,13 @@ $faults
 """)
 
 
-def _readme(recipe: Recipe, starts: Mapping[str, Start], counts: Mapping[str, int], note: str, architecture) -> str:
+def _readme(
+    recipe: Recipe,
+    starts: Mapping[str, Start],
+    counts: Mapping[str, int],
+    note: str,
+    architecture: Architecture | None,
+) -> str:
     method = METHODS[recipe.method]
     special = ", ".join(f"`{name}={value!r}`" for name, value in method.trl.settings.items())
     return _README.substitute(
@@ -387,7 +396,7 @@ def _why(start: Start) -> str:
     return f"{start.why} ({start.evidence.source or start.evidence.kind})" if start.evidence else start.why
 
 
-def setting_of(recipe: Recipe, architecture) -> Setting:
+def setting_of(recipe: Recipe, architecture: Architecture) -> Setting:
     """The recipe's training step, as `lessons_lib.memory.estimate` predicts it."""
     return Setting(
         architecture,
@@ -406,7 +415,7 @@ def setting_of(recipe: Recipe, architecture) -> Setting:
     )
 
 
-def _memory(recipe: Recipe, architecture) -> str:
+def _memory(recipe: Recipe, architecture: Architecture) -> str:
     peak = estimate(setting_of(recipe, architecture)).peak_bytes
     return f"""
 ## Memory

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import html
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from lessons_lib import COMMAND
 from lessons_lib.advice.decide import Recommendation
-from lessons_lib.advice.match import GIB, USABLE, Match
+from lessons_lib.advice.match import Hardware, Match
 from lessons_lib.data.profile import Figure, Profile
+from lessons_lib.memory.estimate import GIB, USABLE
 from lessons_lib.methods import METHODS
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 TITLES = {
     "size": (
@@ -91,8 +96,8 @@ def memory_rows(match: Match) -> Iterator[tuple[str, str, str, str]]:
         yield method_name(fit.method), fit.reference, f"{fit.peak_bytes / GIB:.1f} GiB", "fits" if fit.fits else "no"
 
 
-def memory_title(match: Match) -> str:
-    hardware, setting = match.hardware, match.hardware.setting
+def memory_title(hardware: Hardware) -> str:
+    setting = hardware.setting
     weights = f"LoRA of rank {setting.lora_rank}" if setting.lora_rank else "all weights"
     gpus = f"{setting.gpus} GPUs, sharded," if setting.gpus > 1 else "one GPU"
     return (
@@ -105,7 +110,7 @@ def memory_title(match: Match) -> str:
 # On a terminal
 
 
-def print_profile(profile: Profile, console) -> None:
+def print_profile(profile: Profile, console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -124,10 +129,16 @@ def print_profile(profile: Profile, console) -> None:
     console.print()
 
 
-_LOOK = {"title_justify": "left", "title_style": "bold", "box": None, "pad_edge": False, "padding": (0, 2, 0, 0)}
+_LOOK: dict[str, Any] = {
+    "title_justify": "left",
+    "title_style": "bold",
+    "box": None,
+    "pad_edge": False,
+    "padding": (0, 2, 0, 0),
+}
 
 
-def print_match(match: Match, console, options: str = "") -> None:
+def print_match(match: Match, console: Console, options: str = "") -> None:
     """The advice first, then what it rests on. `options`: how the file is read, for the commands that come next."""
     from rich.markup import escape
     from rich.panel import Panel
@@ -146,13 +157,11 @@ def print_match(match: Match, console, options: str = "") -> None:
             say(table)
     table = Table("setting", "value", "why", title="\nWhere to start", **_LOOK)
     for start in () if advice.instead else advice.start:
-        table.add_row(
-            start.name, f"{start.value:g}", f"{start.why} [dim]({start.evidence.source or 'our judgement'})[/]"
-        )
+        table.add_row(start.name, f"{start.value:g}", f"{start.why} [dim]({start.source})[/]")
     if not advice.instead:
         console.print(table)
-    if match.fits:
-        say(f"\n[bold]Memory.[/] {memory_title(match)}")
+    if match.hardware:
+        say(f"\n[bold]Memory.[/] {memory_title(match.hardware)}")
         table = Table("method", "reference", "peak", "", **_LOOK)
         for row in memory_rows(match):
             table.add_row(*row)
@@ -161,7 +170,8 @@ def print_match(match: Match, console, options: str = "") -> None:
     say(f"\n[dim]{advice.evidence_so_far} Its figures: {COMMAND} profile {escape(source)}[/]")
     if not advice.instead:
         command = f"{COMMAND} recipe {source} --method {advice.choice}"
-        say(f"Next: {escape(command)} --model MODEL --output recipes/{advice.choice}")
+        following = f"Next: {escape(command)} --model MODEL --output recipes/{advice.choice}"
+        console.print(following, highlight=False, soft_wrap=True)  # one line, to be copied
 
 
 def sections(match: Match) -> Iterator[tuple[str, list[str]]]:
@@ -201,10 +211,10 @@ def _advice(match: Match) -> Iterator[str]:
     yield "<ol class=path>" + "".join(f"<li>{_escape(q)} <b>{_escape(a)}</b></li>" for q, a in advice.path) + "</ol>"
     for title, lines in sections(match):
         yield f"<h2>{title}</h2><ul>" + "".join(f"<li>{_escape(line)}</li>" for line in lines) + "</ul>"
-    starts = [(s.name, f"{s.value:g}", s.why, s.evidence.source or "our judgement") for s in advice.start]
+    starts = [(s.name, f"{s.value:g}", s.why, s.source) for s in advice.start]
     yield "<h2>Where to start</h2>" + _table(("setting", "value", "why", "source"), starts)
-    if match.fits:
-        yield f"<h2>Memory</h2><p>{_escape(memory_title(match))}.</p>"
+    if match.hardware:
+        yield f"<h2>Memory</h2><p>{_escape(memory_title(match.hardware))}.</p>"
         yield _table(("method", "reference", "peak", ""), memory_rows(match))
     yield f"<p class=quiet>{advice.evidence_so_far}</p>"
 
@@ -221,11 +231,11 @@ def _pictures(profile: Profile) -> Iterator[str]:
         figures = {f"{label} (n = {figure.n:,})": figure for label, figure in figures.items()}
         title = finding.format(**{name: _rounded(profile, name) for name in names})
         picture = labelled_bars_plot(
-            [(label, figure.value, f"{100 * figure.value:.1f} %") for label, figure in figures.items()],
+            [(name, f.value, f"{100 * f.value:.1f} %") for name, f in figures.items() if f.value is not None],
             title=title,
             x_label="share, with its 95 % interval",
             alt=f"{title}. " + "; ".join(f"{label}: {figure}" for label, figure in figures.items()) + ".",
-            ends={label: (figure.low, figure.high) for label, figure in figures.items() if figure.low is not None},
+            ends={name: (f.low, f.high) for name, f in figures.items() if f.low is not None and f.high is not None},
             percent=True,
         )
         yield picture._repr_mimebundle_()["text/html"]
@@ -277,7 +287,7 @@ def _tables(profile: Profile) -> Iterator[str]:
         yield f"<h3>What these rows cannot tell</h3><ul>{items}</ul>"
 
 
-def _table(head, rows) -> str:
+def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     cells = "".join("<tr>" + "".join(f"<td>{_escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     heading = "".join(f'<th scope="col">{_escape(name)}</th>' for name in head)
     return f'<div class="wide"><table><thead><tr>{heading}</tr></thead><tbody>{cells}</tbody></table></div>'

@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from lessons_lib.errors import UserError
 from lessons_lib.lab import checkpoints, world
 from lessons_lib.models import likelihood
-from lessons_lib.training.collation import Batch, TokenRows, plan_batches
+from lessons_lib.training.collation import Batch, Plan, TokenRows, plan_batches
 from lessons_lib.training.config import Objective, TrainConfig, objective_for
 from lessons_lib.training.loop import Run, forward_backward, learning_rate_factor
 from lessons_lib.training.scoring import score_rows
@@ -54,12 +54,12 @@ def token_rows(
     return TokenRows([prompts[row["prompt"]] for row in rows], responses, labels, known)
 
 
-def plan(rows: TokenRows, *, batch_size: int, steps: int, seed: int) -> list[Batch]:
+def plan(rows: TokenRows, *, batch_size: int, steps: int, seed: int) -> Plan:
     """The batches of a run, rows of like length together."""
     return plan_batches(rows.row_lengths(), batch_size=batch_size, order="sorted", steps=steps, seed=seed, at_least=2)
 
 
-def as_single(pairs: TokenRows, batches: list[Batch]) -> tuple[TokenRows, list[Batch]]:
+def as_single(pairs: TokenRows, batches: Sequence[Batch]) -> tuple[TokenRows, list[Batch]]:
     """Pairs and their batches as KTO takes them: the same replies in the same steps, a thumb up or down on each.
 
     In a batch all chosen replies stand before all rejected ones, so that a row's neighbour, whose reply makes its
@@ -80,7 +80,7 @@ def as_single(pairs: TokenRows, batches: list[Batch]) -> tuple[TokenRows, list[B
 
 
 def mismatched(
-    rows: TokenRows, batches: list[Batch], reference, *, bf16: bool = False, accelerator: Accelerator | None = None
+    rows: TokenRows, batches: Sequence[Batch], reference, *, bf16: bool = False, accelerator: Accelerator | None = None
 ) -> TokenRows:
     """Each step's prompts with the reply of the batch's next row, scored by the reference: for KTO's zero point."""
     accelerator = accelerator or Accelerator(cpu=True)
@@ -95,7 +95,7 @@ def mismatched(
 def fit(
     model,
     rows: TokenRows,
-    batches: list[Batch],
+    batches: Sequence[Batch],
     method: str,
     config: TrainConfig,
     *,

@@ -92,7 +92,7 @@ def verdict_patterns(records: Records, judgements: Callable) -> dict[str, int]:
     1 or 2 for the first or second wins, = for a tie, ? where nobody could read it; ~ where it wins only slightly;
     and, where both were also rated by themselves, + or - for the first and the second.
     """
-    prompts = defaultdict(lambda: defaultdict(list))
+    prompts: dict[str, dict[str, list[dict]]] = defaultdict(lambda: defaultdict(list))
     for row in judgements(records):
         prompts[row["prompt"]][row["item"]].append(row)
     return dict(sorted(Counter("|".join(sorted(map(_item, items.values()))) for items in prompts.values()).items()))
@@ -118,7 +118,7 @@ def length_patterns(records: Records) -> dict[str, int]:
 
 
 RATINGS = ("Bad", "Could be Improved", "Acceptable", "Excellent")
-TABLES = {  # what a profile holds beside its measures
+TABLES: dict[str, dict[str, Callable[[Records], dict]]] = {  # what a profile holds beside its measures
     "feedbackqa_cdc": {"rating_patterns": rating_patterns},
     **{
         name: {"verdict_patterns": partial(verdict_patterns, judgements=real_rows.JUDGEMENTS[name])}
@@ -202,7 +202,8 @@ def _share(key: str, what: str, hits: Iterable[bool], definition: str, *, interv
 
 def _flip(agreement: Measure) -> Measure:
     definition = f"e with agreement = e² + (1-e)², from: {agreement.what}"
-    ends = [None, None] if agreement.low is None else [implied_flip(agreement.high), implied_flip(agreement.low)]
+    low, high = agreement.low, agreement.high
+    ends = (None, None) if low is None or high is None else (implied_flip(high), implied_flip(low))
     return Measure("flip", "implied flip", implied_flip(agreement.value), "probability", definition, agreement.n, *ends)
 
 
@@ -342,12 +343,14 @@ def _sides(r: real_rows.Judgement) -> tuple[real_rows.Generation, real_rows.Gene
     return (r.first, r.second) if r.winner == "first" else (r.second, r.first)
 
 
-def _texts(r: real_rows.Judgement) -> tuple[str, ...]:
-    return tuple(answer.text for answer in _sides(r))
+def _texts(r: real_rows.Judgement) -> tuple[str, str]:
+    chosen, rejected = _sides(r)
+    return chosen.text, rejected.text
 
 
-def _whole(r: real_rows.Judgement) -> tuple[str, ...]:
-    return tuple(answer.text + answer.rest for answer in _sides(r))
+def _whole(r: real_rows.Judgement) -> tuple[str, str]:
+    chosen, rejected = _sides(r)
+    return chosen.text + chosen.rest, rejected.text + rejected.rest
 
 
 def _pandalm(records: Records) -> list[Measure]:

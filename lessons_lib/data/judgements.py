@@ -24,6 +24,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -88,7 +89,11 @@ FEW_SPACES = 0.05  # share of replies in scripts without spaces from which lengt
 
 def open_store(folder: Path) -> duckdb.DuckDBPyConnection:
     """An empty database in `folder`, which also takes what does not fit into memory."""
-    settings = {"memory_limit": MEMORY, "threads": 2, "temp_directory": str(folder)}
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY,
+        "threads": 2,
+        "temp_directory": str(folder),
+    }
     connection = duckdb.connect(folder / "rows.duckdb", config=settings)
     connection.execute("SET enable_progress_bar = false")  # it prints on stdout, into the midst of a JSON answer
     return connection
@@ -111,8 +116,8 @@ def load(
     Raises:
         UserError: no rows, a row of no known form or of another one than the first, a label or verdict that is none.
     """
-    form, unit, start, rows = None, None, 0, iter(rows)
-    while batch := list(itertools.islice(rows, BATCH_ROWS)):
+    form, unit, start, left = None, "", 0, iter(rows)
+    while batch := list(itertools.islice(left, BATCH_ROWS)):
         form = form or form_of(batch[0])
         records = list(_records(batch, form, start))
         unit = unit or ("tokens" if count_tokens else _unit_of(records))
@@ -144,7 +149,7 @@ def _add_lengths(records: list[dict], unit: str, count_tokens: Callable | None) 
     """Lengths of all texts; white space counts in no unit, so that a blank text has length 0."""
     for name in _TEXTS:
         texts = [record[name] for record in records]
-        if unit == "tokens":
+        if count_tokens:
             lengths = count_tokens([text or "" for text in texts])
         elif unit == "words":
             lengths = [len((text or "").split()) for text in texts]
@@ -179,7 +184,7 @@ def _records(batch: list[Mapping], form: str, start: int) -> Iterator[dict]:
 
 def _traits(record: Mapping) -> dict:
     """What is worth a look in a row's texts: template marks, replies that say the prompt again, edges, scripts."""
-    traits = {"templated": any(_TEMPLATE.search(record[name] or "") for name in _TEXTS)}
+    traits: dict[str, Any] = {"templated": any(_TEMPLATE.search(record[name] or "") for name in _TEXTS)}
     for side in ("first", "second"):
         text, asked = record["n_" + side], record["n_prompt"]
         long = text is not None and len(text) > EDGE
@@ -257,14 +262,14 @@ def _verdict(row: Mapping, number: int) -> dict:
 _READ = {"paired": _pair, "unpaired": _rating, "verdicts": _verdict}
 
 
-def _text(value) -> str:
+def _text(value: object) -> str:
     """A text as one string: of a lone message its content, of several the contents under their roles."""
     if isinstance(value, (list, tuple)):
         return value[0]["content"] if len(value) == 1 else "\n".join(f"{m['role']}: {m['content']}" for m in value)
     return "" if value is None else str(value)
 
 
-def _turns(prompt) -> int:
+def _turns(prompt: object) -> int:
     """How often the user speaks: user messages, or the ``\\n\\nHuman:`` marks of a transcript; else 1."""
     if isinstance(prompt, (list, tuple)):
         return sum(message["role"] == "user" for message in prompt)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
+from typing import Any
 
 from lessons_lib.errors import UserError
 
@@ -73,17 +74,24 @@ class Rows:
     Make one with `check` or `readers.read`.
     """
 
+    shape: str | None
+    kept: int
+    refused_count: int
+    refused: list[Refusal]
+    skipped: Counter[str]
+    _form: str | None
+
     def __init__(
         self,
-        records: Callable[[], Iterable[tuple[int, dict | Refusal | Skipped]]],
+        records: Callable[[], Iterable[tuple[int, Mapping | Refusal | Skipped]]],
         *,
         source: str,
         unit: str = "line",
         shape: str | None = None,
         keep: Sequence[str] = (),
-        apart_from: Iterable[dict] | None = None,
+        apart_from: Iterable[Mapping] | None = None,
         on_error: str = "raise",
-        table=None,
+        table: Any = None,
         judged: bool = False,
     ):
         _expect_one_of("shape", shape, (None, *SHAPES))
@@ -97,7 +105,7 @@ class Rows:
         self._start()
 
     @property
-    def reading(self):
+    def reading(self) -> Any:
         """How a file's rows are read (`schemas.Reading`); None for rows that were in Python."""
         return self._table and self._table.reading
 
@@ -122,12 +130,18 @@ class Rows:
                 self.skipped[record.reason] += 1
                 self._tell(line, record.reason)
                 continue
-            refusal = record if isinstance(record, Refusal) else self._check(line, record)
-            if refusal:
+            if isinstance(record, Refusal):
+                self._refuse(record)
+            elif refusal := self._check(line, record):
                 self._refuse(refusal)
-                continue
-            self.kept += 1
-            yield record if self._judged else {field: record[field] for field in SHAPES[self.shape] + self._keep}
+            else:
+                self.kept += 1
+                yield dict(record) if self._judged else self._fields_of(record)
+
+    def _fields_of(self, record: Mapping) -> dict:
+        """What is kept of a row that passed, which has set the shape."""
+        assert self.shape
+        return {field: record[field] for field in (*SHAPES[self.shape], *self._keep)}
 
     def _refuse(self, refusal: Refusal) -> None:
         if not self._collect:
@@ -141,7 +155,7 @@ class Rows:
         if self.on_left_out:
             self.on_left_out(line, reason)
 
-    def _check(self, line: int, record: dict) -> Refusal | None:
+    def _check(self, line: int, record: Mapping) -> Refusal | None:
         if self._judged and "verdict" in record and "first" in record:
             problem = check_verdict(record)
             return Refusal(self.source, line, *problem, unit=self._unit) if problem else None
@@ -152,7 +166,7 @@ class Rows:
         self.shape, self._form = shape, _form(record)
         return None
 
-    def _check_against_others(self, record: dict) -> Problem | None:
+    def _check_against_others(self, record: Mapping) -> Problem | None:
         if self._form not in (None, _form(record)):
             fix = "convert the messages with messages_to_text"
             return "prompt", f"{self._form} like the rows before it", _form(record), fix
@@ -165,7 +179,7 @@ class Rows:
 
     @cached_property
     def _taken(self) -> frozenset[int]:
-        return prompt_keys(self._apart_from)
+        return prompt_keys(self._apart_from or ())
 
     def summary(self) -> str:
         """One line about the pass that just ended: kept, refused, skipped."""
@@ -175,12 +189,12 @@ class Rows:
 
 
 def check(
-    rows: Iterable[dict],
+    rows: Iterable[Mapping],
     *,
     shape: str | None = None,
     source: str = "rows",
     keep: Sequence[str] = (),
-    apart_from: Iterable[dict] | None = None,
+    apart_from: Iterable[Mapping] | None = None,
     on_error: str = "raise",
 ) -> Rows:
     """Check rows that are already in Python.
@@ -206,8 +220,15 @@ def check(
     >>> print(checked.refused[0])
     rows, row 1, field 'rejected': expected another text than chosen, found '4 '; a tie is no preference: drop the row
     """
-    options = {"shape": shape, "keep": keep, "apart_from": apart_from, "on_error": on_error}
-    return Rows(lambda: enumerate(rows, 1), source=source, unit="row", **options)
+    return Rows(
+        lambda: enumerate(rows, 1),
+        source=source,
+        unit="row",
+        shape=shape,
+        keep=keep,
+        apart_from=apart_from,
+        on_error=on_error,
+    )
 
 
 def shape_of(record: Mapping) -> str | None:
@@ -322,9 +343,11 @@ def is_blank(text: str) -> bool:
 
 
 def _same(first: str | list, second: str | list) -> bool:
-    if isinstance(first, str):
-        return first.strip() == second.strip()
-    return [(m["role"], m["content"].strip()) for m in first] == [(m["role"], m["content"].strip()) for m in second]
+    return _stripped(first) == _stripped(second)
+
+
+def _stripped(text: str | list) -> object:
+    return text.strip() if isinstance(text, str) else [(m["role"], m["content"].strip()) for m in text]
 
 
 def excerpt(value: object, width: int = 60) -> str:
@@ -354,7 +377,7 @@ def prompt_key(prompt: str | list, seed: int = 0) -> int:
     return int.from_bytes(salted.digest(), "big")
 
 
-def prompt_keys(rows: Iterable[dict]) -> frozenset[int]:
+def prompt_keys(rows: Iterable[Mapping]) -> frozenset[int]:
     """The keys of all prompts in `rows`."""
     return frozenset(prompt_key(row["prompt"]) for row in rows)
 
@@ -381,7 +404,7 @@ def split_of(prompt: str | list, shares: Mapping[str, float], seed: int = 0) -> 
 
 def split_by_prompt(rows: Iterable[dict], shares: Mapping[str, float], seed: int = 0) -> dict[str, list[dict]]:
     """Rows by split, all rows of a prompt on one side: see `split_of`."""
-    splits = {name: [] for name in shares}
+    splits: dict[str, list[dict]] = {name: [] for name in shares}
     for row in rows:
         splits[split_of(row["prompt"], shares, seed)].append(row)
     return splits
@@ -439,7 +462,7 @@ def _rating(row: dict, field: str, place: int) -> float:
     return float(value)
 
 
-def messages_to_text(rows: Iterable[dict], template: Callable | object) -> Iterator[dict]:
+def messages_to_text(rows: Iterable[Mapping], template: Any) -> Iterator[Mapping]:
     """Rows of messages as rows of plain text, in the words of a chat template. Rows of text pass unchanged.
 
     Args:
@@ -465,7 +488,7 @@ def messages_to_text(rows: Iterable[dict], template: Callable | object) -> Itera
         yield {**row, "prompt": prompt, **texts}
 
 
-def _renderer(template: Callable | object) -> Callable[[list, bool], str]:
+def _renderer(template: Any) -> Callable[[list, bool], str]:
     if not hasattr(template, "apply_chat_template"):
         return template
     return lambda messages, generation: template.apply_chat_template(

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import krippendorff
@@ -112,14 +113,19 @@ def profile(
         return Profile(name, form, {**left, **_Measure(connection, form, unit).figures()})
 
 
-def _loaded(connection: duckdb.DuckDBPyConnection, rows: Iterable[Mapping], count_tokens) -> tuple[str, str]:
+def _loaded(
+    connection: duckdb.DuckDBPyConnection,
+    rows: Iterable[Mapping],
+    count_tokens: Callable[[list[str]], list[int]] | None,
+) -> tuple[str, str]:
     try:
         return load(connection, rows, count_tokens)
     except UserError as error:
-        if getattr(rows, "kept", 1) or not (rows.refused or rows.skipped):
+        told: Any = rows  # `Rows` tell what they left out; a plain list has nothing to tell
+        if getattr(told, "kept", 1) or not (told.refused or told.skipped):
             raise
-        reason = str(rows.refused[0]) if rows.refused else ", ".join(rows.skipped)
-        raise UserError(f"no row can be used: {rows.summary()}; the first reason: {reason}") from error
+        reason = str(told.refused[0]) if told.refused else ", ".join(told.skipped)
+        raise UserError(f"no row can be used: {told.summary()}; the first reason: {reason}") from error
 
 
 def _refused(rows: Iterable) -> Figure:
@@ -224,7 +230,7 @@ def _leaks(column: str) -> str:
     return f"SELECT count_if(splits > 1), count(*) FROM ({splits})"
 
 
-_ALL = {
+_ALL: dict[str, _Share | _Count] = {
     "rows": _Count("rows read", "SELECT count(*), NULL FROM judged"),
     "unread": _Count("rows whose verdict could not be read", "SELECT count_if(side IS NULL), count(*) FROM judged"),
     "prompts": _Count("different prompts, character by character", "SELECT count(DISTINCT prompt), NULL FROM judged"),
@@ -278,7 +284,7 @@ _ALL = {
         assumes="few raters who agree do not prove that many would",
     ),
 }  # fmt: skip
-_COMPARISONS = {
+_COMPARISONS: dict[str, _Share | _Count] = {
     "ties": _Share("verdicts that call the two equal", "side = 0", "judged WHERE side IS NOT NULL", needs="verdicts"),
     "ties_items": _Share(
         "items that most verdicts call equal or leave unread", "2 * (verdicts - ups - downs) > verdicts", "items",
@@ -325,7 +331,7 @@ _COMPARISONS = {
         needs="thumbs",
     ),
 }  # fmt: skip
-_RATINGS = {
+_RATINGS: dict[str, _Share | _Count] = {
     "up_share": _Share("ratings that are up", "side = 1", "judged"),
     "both_labels": _Count(
         "prompts with at least one up and one down",
@@ -383,13 +389,13 @@ class _Measure:
         return {**figures, **means, "chosen_longer": self.chosen_longer(), "cycles": self.cycles()}
 
     def one(self, query: str) -> tuple:
-        return self.connection.execute(query).fetchone()
+        return self.connection.execute(query).fetchone() or ()
 
     def answer(self, question: _Share | _Count) -> Figure:
         unit = "share" if isinstance(question, _Share) else "count"
         if reason := self.reasons.get(question.needs):
             return Figure(None, unit, question.how, reason=reason)
-        if unit == "share":
+        if isinstance(question, _Share):
             return self.share(question)
         value, n = self.one(question.query)
         return Figure(int(value or 0), "count", question.how, n if n is None else int(n))
@@ -439,7 +445,7 @@ class _Measure:
                 if most and most > 1:
                     verb = "begin" if end == "opens" else "end"
                     parts[f"{label} ones that {verb} alike"] = Figure(most / n, "share", how, n)
-        largest = max(parts.values(), key=lambda part: part.value, default=Figure(0.0, "share", how))
+        largest = max(parts.values(), key=lambda part: part.value or 0.0, default=Figure(0.0, "share", how))
         return Figure(largest.value, "share", how, largest.n, parts=parts)
 
     def scripts(self) -> Figure:
@@ -518,7 +524,9 @@ class _Measure:
         known = [part.value for part in parts.values() if part.value is not None]
         if not known:
             return Figure(None, "coefficient", how, reason="no two raters judged the same items differently")
-        return Figure(float(np.mean(known)), "coefficient", how, sum(part.n for part in parts.values()), parts=parts)
+        return Figure(
+            float(np.mean(known)), "coefficient", how, sum(part.n or 0 for part in parts.values()), parts=parts
+        )
 
     def alpha(self) -> Figure:
         how = f"Krippendorff's alpha, nominal, over at most {ALPHA_ITEMS:,} items"

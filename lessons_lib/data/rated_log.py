@@ -92,7 +92,7 @@ def asked_again(
         Shares of the pairs: "confirmed" (chosen up, rejected down), "undecided" (both the same), "reversed".
         Which raters are asked first is drawn at random, `draws` times.
     """
-    rng, found = random.Random(seed), Counter()
+    rng, found = random.Random(seed), Counter[str]()
     by_prompt = defaultdict(list)
     for (prompt, _), votes in _votes(rows, up_from).items():
         if len(votes) > raters:

@@ -427,7 +427,7 @@ def _has_wrong_byte(text: str) -> bool:
 
 
 def _wrong_byte(source: str, line: int, text: str, record: dict | Refusal) -> Refusal:
-    match = _WRONG_BYTE.search(text)
+    match = next(_WRONG_BYTE.finditer(text))
     byte = ord(match[0]) - 0xDC00
     before = text[: match.start()]
     line += before.count("\n")

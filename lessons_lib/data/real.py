@@ -19,6 +19,7 @@ import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from lessons_lib import COMMAND
@@ -134,7 +135,7 @@ def _downloaded(wanted: Dataset, progress: bool) -> dict[str, Path]:
     return paths
 
 
-def _one(files, file: File, wanted: Dataset) -> Path:
+def _one(files: Any, file: File, wanted: Dataset) -> Path:
     import requests
 
     try:

@@ -12,9 +12,10 @@ of qlora_gpt4_vicuna.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lessons_lib.data.preferences import ratings_to_pairs
 from lessons_lib.data.readers import read_records
@@ -220,13 +221,13 @@ class Judgement:
     @property
     def winning_model(self) -> str | None:
         """The winner's name, "tie", or None: what must not depend on the order."""
-        return {"first": self.first.model, "second": self.second.model}.get(self.winner, self.winner)
+        return {"first": self.first.model, "second": self.second.model}.get(self.winner or "", self.winner)
 
 
 def read_qlora(paths: Mapping[str, Path]) -> Records:
     """Verdicts joined with the questions and the answers. The models' names stand in the file names alone."""
     questions = {row["question_id"]: row["text"] for row in read_records(paths["eval/prompts/vicuna_questions.jsonl"])}
-    answers = {}
+    answers: dict[tuple[str, int], Generation] = {}
     for name, path in paths.items():
         if name.startswith(GENERATIONS):
             model = name.removeprefix(GENERATIONS).removesuffix(".jsonl").replace("answer_", "answer-")
@@ -256,7 +257,7 @@ def _short(model: str) -> str:
 
 def _qlora_pairs(records: Iterable[Judgement]) -> Iterator[dict]:
     """One pair for each two answers of which the same one wins in both orders."""
-    first_seen = {}
+    first_seen: dict[tuple, Judgement] = {}
     for r in records:
         other = first_seen.setdefault(r.order_free, r)
         if other is not r and r.winner in ("first", "second") and r.winning_model == other.winning_model:
@@ -285,7 +286,7 @@ class VotedPair:
     models: str
     first: str
     second: str
-    votes: tuple[str, str, str]
+    votes: tuple[str, ...]
 
     @property
     def prompt(self) -> str:
@@ -396,15 +397,18 @@ READ = {
     "pandalm_testset": read_pandalm,
     "self_instruct_demos": read_self_instruct,
 }
-PAIRS = {
+PAIRS: dict[str, Callable[[Any], Iterator[dict]]] = {
     "tulu1_human_eval": _tulu1_pairs,
     "feedbackqa_cdc": _feedbackqa_pairs,
     "qlora_gpt4_vicuna": _qlora_pairs,
     "pandalm_testset": _pandalm_pairs,
     "self_instruct_demos": implied_pairs,
 }
-RATINGS = {"tulu1_human_eval": _tulu1_ratings, "feedbackqa_cdc": _feedbackqa_ratings}  # the others rated nothing
-JUDGEMENTS = {
+RATINGS: dict[str, Callable[[Any], Iterator[dict]]] = {  # the others rated nothing
+    "tulu1_human_eval": _tulu1_ratings,
+    "feedbackqa_cdc": _feedbackqa_ratings,
+}
+JUDGEMENTS: dict[str, Callable[[Any], Iterator[dict]]] = {
     "tulu1_human_eval": _tulu1_judgements,
     "feedbackqa_cdc": _feedbackqa_judgements,
     "qlora_gpt4_vicuna": _qlora_judgements,

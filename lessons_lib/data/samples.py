@@ -67,7 +67,12 @@ def _verdict(code: str, texts: dict[str, str]) -> dict:
     """One verdict from its code: rater, side shown first, outcome, strength, two votes."""
     second = "y" if code[1] == "x" else "x"
     verdict = {"1": "first", "2": "second", "=": "tie", "?": None}[code[2]]
-    row = {"first": texts[code[1]], "second": texts[second], "verdict": verdict, "rater": f"rater {code[0]}"}
+    row: dict[str, object] = {
+        "first": texts[code[1]],
+        "second": texts[second],
+        "verdict": verdict,
+        "rater": f"rater {code[0]}",
+    }
     if votes := code[3:].replace("~", ""):
         row |= {"slight": "~" in code, "first_acceptable": votes[0] == "+", "second_acceptable": votes[1] == "+"}
     return row

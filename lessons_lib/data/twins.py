@@ -89,9 +89,10 @@ def _tulu1(files: _Files, rng: random.Random) -> None:
 
     rows = [row for index in range(ITEMS) for row in _compared(rng, index)]
     book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
     for cells in (rows[0], *(row.values() for row in rows)):
-        book.active.append(list(cells))
-    book.active.cell(book.active.max_row + 6, len(rows[0]), "")  # blank rows below, as in the original
+        sheet.append(list(cells))
+    sheet.cell(sheet.max_row + 6, len(rows[0]), "")  # blank rows below, as in the original
     book.save(files.path(real.DATASETS["tulu1_human_eval"].files[0].path))
 
 
@@ -153,8 +154,8 @@ def _qlora(files: _Files, rng: random.Random) -> None:
         rows = (_generation(rng, n, text, model == guanaco, length) for n, text in questions.items())
         files.jsonl(f"{GENERATIONS}{model}.jsonl", rows)
     for first, second in itertools.permutations((guanaco, "answer-bard", "answer-gpt4"), 2):
-        rows = [{"question_id": n, "text": "…", "score": _score(rng, second == "answer-gpt4")} for n in questions]
-        files.jsonl(f"{PAIRWISE}{first}-vs-{second}{REVIEWER}", rows)
+        verdicts = [{"question_id": n, "text": "…", "score": _score(rng, second == "answer-gpt4")} for n in questions]
+        files.jsonl(f"{PAIRWISE}{first}-vs-{second}{REVIEWER}", verdicts)
 
 
 def _generation(rng: random.Random, number: int, question: str, guanaco: bool, length: float) -> dict:

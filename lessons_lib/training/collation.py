@@ -7,9 +7,10 @@ as two lists of ids from here on, so that no mask is ever guessed from a pad id.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any, Protocol, overload
 
 import numpy as np
 import torch
@@ -19,6 +20,30 @@ from lessons_lib.errors import UserError
 
 CHUNK_ROWS = 1000  # tokenized, or read back, at a time
 SORTING_WINDOW = 8  # batches; wide enough to fill them with rows of one length, narrow enough to keep them mixed
+
+
+class Tokenized(Protocol):
+    """Preference rows as token ids, wherever they are: in memory, on disk, or made when asked for."""
+
+    @property
+    def responses(self) -> Collection[str]:
+        """Names of the columns."""
+
+    @property
+    def labels(self) -> torch.Tensor | None: ...
+
+    @property
+    def reference(self) -> Mapping[str, torch.Tensor]: ...
+
+    def __len__(self) -> int: ...
+
+    def row_lengths(self) -> Sequence[int] | np.ndarray: ...
+
+    def token_counts(self) -> Sequence[Sequence[int]] | np.ndarray: ...
+
+    def chunks(self) -> Iterator[bytes]: ...
+
+    def select(self, indices: list[int]) -> TokenRows: ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +80,7 @@ class TokenRows:
         columns = self.responses.values()
         return [len(prompt) + max(map(len, row)) for prompt, *row in zip(self.prompts, *columns, strict=True)]
 
-    def to(self, device) -> TokenRows:
+    def to(self, device: torch.device | str) -> TokenRows:
         """The same rows with their labels on `device`."""
         return self if self.labels is None else replace(self, labels=self.labels.to(device))
 
@@ -89,7 +114,7 @@ class Crossed:
         reference: as in `TokenRows`.
     """
 
-    rows: TokenRows
+    rows: Tokenized
     own: np.ndarray
     others: np.ndarray
     reference: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -99,16 +124,18 @@ class Crossed:
     def __len__(self) -> int:
         return len(self.own)
 
-    def row_lengths(self) -> np.ndarray:
+    def token_counts(self) -> np.ndarray:
         prompts, completions = np.asarray(self.rows.token_counts())
-        return prompts[self.own] + completions[self.others]
+        return np.stack([prompts[self.own], completions[self.others]])
+
+    def row_lengths(self) -> np.ndarray:
+        return self.token_counts().sum(axis=0)
 
     def chunks(self) -> Iterator[bytes]:
         for start in range(0, len(self), CHUNK_ROWS):
-            yield from self.select(range(start, min(start + CHUNK_ROWS, len(self)))).chunks()
+            yield from self.select(list(range(start, min(start + CHUNK_ROWS, len(self))))).chunks()
 
-    def select(self, indices: Sequence[int]) -> TokenRows:
-        indices = list(indices)
+    def select(self, indices: list[int]) -> TokenRows:
         prompts = self.rows.select(self.own[indices].tolist()).prompts
         completions = self.rows.select(self.others[indices].tolist()).responses["completion"]
         reference = {column: logps[indices] for column, logps in self.reference.items()}
@@ -118,7 +145,7 @@ class Crossed:
 def tokenize_rows(
     rows: Iterable[Mapping],
     columns: Sequence[str],
-    tokenizer,
+    tokenizer: Any,
     *,
     max_length: int | None = None,
     truncation: str = "error",
@@ -145,23 +172,23 @@ def tokenize_rows(
     Raises:
         UserError: for no rows, messages without a chat template, a row without tokens, or one that is too long.
     """
-    rows = list(rows)
-    if not rows:
+    given = list(rows)
+    if not given:
         raise UserError("data: expected at least one row, got none")
-    chat = not isinstance(rows[0]["prompt"], str)
+    chat = not isinstance(given[0]["prompt"], str)
     if chat and not tokenizer.chat_template:
         raise UserError("data: the rows hold messages, and this tokenizer has no chat template; set one, or pass text")
-    rows = list(messages_to_text(rows, tokenizer))
+    texts = list(messages_to_text(given, tokenizer))
 
     # A rendered chat template already holds the tokenizer's special tokens.
     encode = partial(tokenizer, add_special_tokens=not chat, return_attention_mask=False)
-    prompts = encode([row["prompt"] for row in rows])["input_ids"]
-    responses = {column: _encode_responses(rows, column, prompts, encode) for column in columns}
+    prompts = encode([row["prompt"] for row in texts])["input_ids"]
+    responses = {column: _encode_responses(texts, column, prompts, encode) for column in columns}
     if append_eos and not chat:
         _append_eos(responses, tokenizer)
     _refuse_empty({"prompt": prompts, **responses}, first)
     truncated = _fit(prompts, responses, max_length, truncation, first)
-    labels = torch.tensor([row["label"] for row in rows]) if "completion" in columns else None
+    labels = torch.tensor([row["label"] for row in texts]) if "completion" in columns else None
     return TokenRows(prompts, responses, labels, truncated=truncated)
 
 
@@ -182,7 +209,7 @@ class Batch:
     epoch: float
 
 
-class Plan(Sequence):
+class Plan(Sequence[Batch]):
     """All batches of a run, kept as one array of row numbers: 4 bytes a row and epoch.
 
     Attributes:
@@ -199,7 +226,13 @@ class Plan(Sequence):
     def __len__(self) -> int:
         return len(self.ends)
 
-    def __getitem__(self, number):
+    @overload
+    def __getitem__(self, number: int) -> Batch: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Batch]: ...
+
+    def __getitem__(self, number: int | slice) -> Batch | list[Batch]:
         if isinstance(number, slice):
             return [self[i] for i in range(*number.indices(len(self)))]
         number = range(len(self))[number]
@@ -214,7 +247,7 @@ class Plan(Sequence):
 
 
 def plan_batches(
-    lengths: Sequence[int],
+    lengths: Sequence[int] | np.ndarray,
     *,
     batch_size: int,
     order: str = "random",
@@ -234,9 +267,9 @@ def plan_batches(
         steps: how many batches instead of how many epochs; the rows are repeated until there are enough.
         at_least: a last batch with fewer rows joins the one before it.
     """
-    lengths, batches, passes = np.asarray(lengths), [], []
+    sizes, batches, passes = np.asarray(lengths), list[np.ndarray](), list[float]()
     for epoch in itertools.count() if steps else range(epochs):
-        of_epoch = _epoch(lengths, batch_size, order, np.random.default_rng((seed, epoch)), at_least)
+        of_epoch = _epoch(sizes, batch_size, order, np.random.default_rng((seed, epoch)), at_least)
         batches += of_epoch
         passes += [epoch + number / len(of_epoch) for number in range(1, len(of_epoch) + 1)]
         if steps and len(batches) >= steps:
@@ -244,7 +277,9 @@ def plan_batches(
     return Plan(batches[:steps], passes[:steps])
 
 
-def _epoch(lengths: np.ndarray, batch_size: int, order: str, rng, at_least: int) -> list[np.ndarray]:
+def _epoch(
+    lengths: np.ndarray, batch_size: int, order: str, rng: np.random.Generator, at_least: int
+) -> list[np.ndarray]:
     rows = rng.permutation(len(lengths))
     if order == "sorted":
         size = SORTING_WINDOW * batch_size
@@ -259,7 +294,9 @@ def _epoch(lengths: np.ndarray, batch_size: int, order: str, rng, at_least: int)
     return batches
 
 
-def _encode_responses(rows: list[dict], column: str, prompts: list[list[int]], encode) -> list[list[int]]:
+def _encode_responses(
+    rows: Sequence[Mapping], column: str, prompts: list[list[int]], encode: Callable[..., Mapping]
+) -> list[list[int]]:
     wholes = encode([row["prompt"] + row[column] for row in rows])["input_ids"]
     return [
         whole[len(prompt) :]
@@ -269,7 +306,7 @@ def _encode_responses(rows: list[dict], column: str, prompts: list[list[int]], e
     ]
 
 
-def _append_eos(responses: dict[str, list[list[int]]], tokenizer) -> None:
+def _append_eos(responses: dict[str, list[list[int]]], tokenizer: Any) -> None:
     eos = tokenizer.eos_token_id
     if eos is None:
         raise UserError("append_eos: the tokenizer has no end-of-sequence token; set one or pass append_eos=False")
@@ -288,7 +325,9 @@ def _refuse_empty(columns: dict[str, list[list[int]]], first: int) -> None:
             )
 
 
-def _fit(prompts: list[list[int]], responses: dict[str, list[list[int]]], limit, truncation: str, first: int) -> int:
+def _fit(
+    prompts: list[list[int]], responses: dict[str, list[list[int]]], limit: int | None, truncation: str, first: int
+) -> int:
     """Shorten rows above `limit` in place, by the policy; the number of rows that were shortened."""
     shortened = 0
     for row, prompt in enumerate(prompts):

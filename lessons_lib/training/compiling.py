@@ -23,7 +23,7 @@ class CompiledLayers:
             failed.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: torch.nn.Module):
         self.layers = layers_of(model)
         if not self.layers:
             raise UserError(f"compile: {type(model).__name__} has no layers known to transformers; set compile=False")
@@ -34,7 +34,7 @@ class CompiledLayers:
         for layer, call in zip(self.layers, self.calls, strict=True):
             layer._compiled_call_impl = call  # what `Module.compile` sets; PyTorch has no way back from it
 
-    def __exit__(self, _, error, __) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         for layer in self.layers:
             layer._compiled_call_impl = None
         if isinstance(error, torch._dynamo.exc.TorchDynamoException):

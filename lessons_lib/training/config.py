@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lessons_lib._numbers import check_number
 from lessons_lib.errors import UserError
@@ -22,15 +22,15 @@ TRUNCATIONS = ("error", "keep_start", "keep_end")
 SCHEDULES = ("linear", "cosine", "constant")
 
 
-def _within(interval: str, default):
+def _within(interval: str, default: Any) -> Any:
     return field(default=default, metadata={"interval": interval})
 
 
-def _one_of(choices: tuple[str, ...]):
+def _one_of(choices: tuple[str, ...]) -> Any:
     return field(default=choices[0], metadata={"choices": choices})
 
 
-def _check(name: str, value, interval: str, *, whole: bool = False) -> None:
+def _check(name: str, value: float, interval: str, *, whole: bool = False) -> None:
     try:
         check_number(name, value, interval)
     except ValueError as error:
@@ -82,7 +82,7 @@ class TrainConfig:
     token_dir: str | None = None  # a folder on disk for the rows' tokens, for many rows; None: kept in memory
     reference_cache: str | None = None  # a folder for reference log-probs; None: kept in memory only
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if value is None and "None" in item.type:
@@ -126,7 +126,7 @@ def sft_loss(chosen_nll: torch.Tensor) -> SFTLoss:
 def objective_for(name: str, config: TrainConfig) -> Objective:
     """The record of a method, or of SFT, checked against the configuration before any work is done."""
     if name == "sft":
-        own = ()
+        own: tuple[str, ...] = ()
         objective = Objective(
             loss=sft_loss,
             inputs=("chosen_nll",),

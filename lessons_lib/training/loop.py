@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -31,17 +31,20 @@ from lessons_lib._surroundings import one_thread_if_small
 from lessons_lib.data.preferences import check
 from lessons_lib.errors import UserError
 from lessons_lib.losses import kto_reference_point
-from lessons_lib.training.collation import Batch, Crossed, Plan, TokenRows, plan_batches, tokenize_rows
+from lessons_lib.training.collation import Batch, Crossed, Plan, Tokenized, TokenRows, plan_batches, tokenize_rows
 from lessons_lib.training.compiling import CompiledLayers
 from lessons_lib.training.config import STANDARD_RUN, Objective, TrainConfig, objective_for
 from lessons_lib.training.resume import Checkpoints
 from lessons_lib.training.scoring import fingerprint, response_logps, rows_fingerprint, score_rows
 from lessons_lib.training.sharding import is_sharded, make_accelerator
-from lessons_lib.training.token_file import write_tokens
+from lessons_lib.training.token_file import TokenFile, write_tokens
 
 if TYPE_CHECKING:
     import pandas as pd
     from accelerate import Accelerator
+
+
+AnyRows = TypeVar("AnyRows", bound=TokenRows | TokenFile | Crossed)
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,13 @@ class TrainResult:
 
 
 def train(
-    model,
+    model: Any,
     data: Iterable[Mapping],
     method: str = "dpo",
     config: TrainConfig = STANDARD_RUN,
     *,
-    tokenizer,
-    reference=None,
+    tokenizer: Any,
+    reference: Any = None,
     evaluate: Callable[[torch.nn.Module, int], Mapping[str, float]] | None = None,
     progress: bool = True,
 ) -> TrainResult:
@@ -161,8 +164,8 @@ class Run(NamedTuple):
     """What stays the same from the first step to the last."""
 
     policy: torch.nn.Module
-    rows: TokenRows
-    mismatched: Crossed | None  # every step's prompts with another row's response, for KTO; step after step
+    rows: Tokenized
+    mismatched: Tokenized | None  # every step's prompts with another row's response, for KTO; step after step
     objective: Objective
     config: TrainConfig
     accelerator: Accelerator
@@ -171,7 +174,7 @@ class Run(NamedTuple):
 def forward_backward(run: Run, batch: Batch) -> dict[str, float]:
     """Add the gradient of one batch's mean loss to the policy's weights, and answer with the batch's means."""
     passes = _passes(batch, run)
-    kl = _reference_point(run, batch, passes) if run.mismatched else None
+    kl = _reference_point(run, run.mismatched, batch, passes) if run.mismatched else None
     seen = []
     for number, positions in enumerate(passes, start=1):
         row_numbers = [batch.rows[i] for i in positions]
@@ -202,7 +205,7 @@ def loss_tensors(
         average: divide log-probs by the number of response tokens.
         kl: KTO's reference point.
     """
-    tensors = {"kl": kl, "desirable": rows.labels}
+    tensors = {name: value for name, value in (("kl", kl), ("desirable", rows.labels)) if value is not None}
     for column, lengths in rows.response_lengths().items():
         lengths = lengths.to(logps[column].device)
         name = "" if column == "completion" else f"{column}_"
@@ -214,11 +217,13 @@ def loss_tensors(
     return tensors
 
 
-def example_metrics(losses, output, tensors, logps) -> dict[str, torch.Tensor]:
+def example_metrics(
+    losses: torch.Tensor, output: Any, tensors: Mapping[str, torch.Tensor], logps: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
     """One value a row under TRL's names; NaN where a row has none, as a single response has only one side."""
     metrics = {"loss": losses}
     for side in ("chosen", "rejected"):
-        if tensors["desirable"] is not None:
+        if "desirable" in tensors:
             on_side = tensors["desirable"] == (side == "chosen")
             metrics[f"rewards/{side}"] = output.rewards.where(on_side, math.nan)
             metrics[f"logps/{side}"] = logps["completion"].where(on_side, math.nan)
@@ -241,7 +246,7 @@ def learning_rate_factor(step: int, steps: int, config: TrainConfig) -> float:
     return {"linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2, "constant": 1.0}[config.schedule]
 
 
-def _trainable(model, config: TrainConfig):
+def _trainable(model: Any, config: TrainConfig) -> Any:
     """The model with new adapters if asked for; refused where its weights are too coarse to be trained."""
     if config.lora_rank:
         from peft import LoraConfig, get_peft_model
@@ -261,14 +266,16 @@ def _trainable(model, config: TrainConfig):
     return model
 
 
-def _tokenized(data: Iterable[Mapping], objective: Objective, model, tokenizer, config: TrainConfig) -> TokenRows:
+def _tokenized(
+    data: Iterable[Mapping], objective: Objective, model: Any, tokenizer: Any, config: TrainConfig
+) -> TokenRows | TokenFile:
     context = getattr(model.config, "max_position_embeddings", None)
     if config.max_length and context and config.max_length > context:
         raise UserError(f"max_length: expected at most the model's context length {context}, got {config.max_length}")
     # Rows of a file have been checked while they were read. They are checked again here because `train` takes rows
     # from any hand and of either shape; it costs 5 µs a row, where tokenizing one costs 40 µs to 1.4 ms.
-    rows = check(data, shape=objective.shape, source="data")
-    rows = rows if objective.shape else _imitated(rows)
+    checked = check(data, shape=objective.shape, source="data")
+    rows = checked if objective.shape else _imitated(checked)
     tokenize = partial(
         tokenize_rows,
         columns=objective.columns,
@@ -288,7 +295,7 @@ def _imitated(rows: Iterable[Mapping]) -> Iterator[dict]:
         yield {"prompt": row["prompt"], "chosen": row["chosen"] if "chosen" in row else row["completion"]}
 
 
-def _planned(rows: TokenRows, objective: Objective, config: TrainConfig, processes: int) -> Plan:
+def _planned(rows: Tokenized, objective: Objective, config: TrainConfig, processes: int) -> Plan:
     at_least = max(processes, 2 if "kl" in objective.inputs else 1)
     for name, value in ("batch_size", config.batch_size), ("data", len(rows)):
         if value < at_least:
@@ -307,14 +314,14 @@ def _planned(rows: TokenRows, objective: Objective, config: TrainConfig, process
     )
 
 
-def _mismatched(rows: TokenRows, batches: Plan) -> Crossed:
+def _mismatched(rows: Tokenized, batches: Plan) -> Crossed:
     """Each step's prompts with the response of the batch's next row, in the order of the steps."""
     return Crossed(rows, batches.rows, batches.next_rows())
 
 
 def _with_reference(
-    model, rows: TokenRows, *, config: TrainConfig, accelerator: Accelerator, progress: bool
-) -> TokenRows:
+    model: Any, rows: AnyRows, *, config: TrainConfig, accelerator: Accelerator, progress: bool
+) -> AnyRows:
     """The rows with the reference's log-probs; the model goes back to where it was, so that it can be let go."""
     home, training = next(model.parameters()).device, model.training
     if home != accelerator.device:
@@ -353,11 +360,11 @@ def _passes(batch: Batch, run: Run) -> list[list[int]]:
 
 
 @torch.no_grad()
-def _reference_point(run: Run, batch: Batch, passes: list[list[int]]) -> torch.Tensor:
+def _reference_point(run: Run, mismatched: Tokenized, batch: Batch, passes: list[list[int]]) -> torch.Tensor:
     """KTO's z₀ over the whole batch, on all processes."""
     pairs = []
     for positions in passes:
-        rows = run.mismatched.select([batch.start + i for i in positions])
+        rows = mismatched.select([batch.start + i for i in positions])
         logps = response_logps(run.policy, rows, bf16=run.config.bf16)
         tensors = loss_tensors(logps, rows, average=run.objective.average)
         pairs.append(torch.stack([tensors["policy_mismatched_logps"], tensors["reference_mismatched_logps"]]))
@@ -403,7 +410,7 @@ def _not_finite(what: str, batch: Batch, config: TrainConfig, rows: list[int]) -
     )
 
 
-def _identity(method: str, config: TrainConfig, model, reference, rows: TokenRows) -> dict:
+def _identity(method: str, config: TrainConfig, model: Any, reference: Any, rows: Tokenized) -> dict:
     """What fixes a run's weights, by name: two runs that agree in it are one run."""
     settings = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
     for name in ("evaluate_every", "checkpoint_dir", "save_every", "token_dir", "reference_cache"):

@@ -17,8 +17,9 @@ the rounding of sums in another order.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -54,14 +55,14 @@ class PackedBatch(NamedTuple):
     owners: torch.Tensor
 
 
-def can_pack(model) -> bool:
+def can_pack(model: Any) -> bool:
     """Whether the packed path is known to be exact: a tested architecture, whose tokens see all that came before."""
     config = getattr(model, "module", model).config  # `accelerate` wraps the model where there are many processes
     windows = any("sliding" in kind for kind in getattr(config, "layer_types", None) or ())
     return config.model_type in ARCHITECTURES and not windows
 
 
-def packed_logps(model, rows: TokenRows, *, bf16: bool = False) -> torch.Tensor:
+def packed_logps(model: Any, rows: TokenRows, *, bf16: bool = False) -> torch.Tensor:
     """Summed log-prob of every response, (columns · rows,), column by column; see `scoring.response_logps`."""
     device = next(model.parameters()).device
     packed = PackedBatch(*(tensor.to(device) for tensor in pack_rows(rows)))
@@ -81,12 +82,12 @@ def packed_logps(model, rows: TokenRows, *, bf16: bool = False) -> torch.Tensor:
 
 
 @contextmanager
-def scores_for(targets: torch.Tensor, model):
+def scores_for(targets: torch.Tensor, model: Any) -> Iterator[None]:
     """Inside, the model's head answers with log-probs of `targets`, (tokens,), where it would make their logits."""
     head = getattr(model, "module", model).get_output_embeddings()
     logits_of = head.forward
 
-    def score(states, targets):
+    def score(states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return target_logps(logits_of(states), targets)
 
     head.forward = lambda hidden: in_tiles(score, hidden[0], targets, vocabulary=head.weight.shape[0])
@@ -96,7 +97,17 @@ def scores_for(targets: torch.Tensor, model):
         del head.forward  # the class has it too
 
 
-def attend(module, query, key, value, attention_mask, *, packed: PackedBatch, scaling: float | None = None, **_):
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    packed: PackedBatch,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
     """Attention in the plain path's sequences, for tokens that lie in one row; called by transformers' layers.
 
     Args:
@@ -109,7 +120,9 @@ def attend(module, query, key, value, attention_mask, *, packed: PackedBatch, sc
     """
     places, size = packed.sequences.flatten(), query.shape[3]
 
-    def lay_out(tensor):  # rows of a matrix are gathered, and in the backward pass added up, faster than slices
+    def lay_out(
+        tensor: torch.Tensor,
+    ) -> torch.Tensor:  # rows of a matrix are gathered, and in the backward pass added up, faster than slices
         gathered = tensor[0].transpose(0, 1).flatten(1).index_select(0, places)  # (responses · longest, width)
         return gathered.view(*packed.sequences.shape, -1, size).transpose(1, 2)
 
@@ -127,7 +140,7 @@ def pack_rows(rows: TokenRows) -> PackedBatch:
         len(rows),
         max(len(prompt) + max(map(len, row)) for prompt, *row in zip(rows.prompts, *columns, strict=True)),
     )
-    tokens, positions, homes, predictors, targets, owners = [], [], [], [], [], []
+    tokens, positions, homes, predictors, targets, owners = (list[int]() for _ in range(6))
     sequences = np.zeros((len(columns) * count, longest), dtype=np.int64)
     for number, prompt in enumerate(rows.prompts):
         start, length = len(tokens), len(prompt)

@@ -10,8 +10,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lessons_lib.errors import UserError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class Checkpoints:
@@ -23,7 +27,7 @@ class Checkpoints:
         accelerator: the `accelerate.Accelerator` that has prepared model and optimizer.
     """
 
-    def __init__(self, folder: str | None, identity: dict, accelerator):
+    def __init__(self, folder: str | None, identity: dict, accelerator: Accelerator):
         self.folder = None if folder is None else Path(folder)
         self.identity = json.loads(json.dumps(identity))  # as it will read after a round trip through the file
         self.accelerator = accelerator

@@ -11,6 +11,7 @@ import hashlib
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,14 +19,17 @@ from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
 
 from lessons_lib.logps import padded_batch, sequence_logps
-from lessons_lib.training.collation import TokenRows
+from lessons_lib.training.collation import Tokenized, TokenRows
 from lessons_lib.training.packing import can_pack, packed_logps
 from lessons_lib.training.sharding import whole
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 _memory: dict[str, dict[str, torch.Tensor]] = {}
 
 
-def response_logps(model, rows: TokenRows, *, bf16: bool = False) -> dict[str, torch.Tensor]:
+def response_logps(model: Any, rows: TokenRows, *, bf16: bool = False) -> dict[str, torch.Tensor]:
     """Log-probability of every response of a batch, **summed** over its tokens, in nats.
 
     Args:
@@ -40,7 +44,7 @@ def response_logps(model, rows: TokenRows, *, bf16: bool = False) -> dict[str, t
     return dict(zip(rows.responses, logps.split(len(rows)), strict=True))
 
 
-def padded_logps(model, rows: TokenRows, *, bf16: bool = False) -> torch.Tensor:
+def padded_logps(model: Any, rows: TokenRows, *, bf16: bool = False) -> torch.Tensor:
     """The plain path, for any causal model: one right-padded sequence a response, (columns · rows,)."""
     device = next(model.parameters()).device
     responses = [ids for column in rows.responses.values() for ids in column]
@@ -51,11 +55,11 @@ def padded_logps(model, rows: TokenRows, *, bf16: bool = False) -> torch.Tensor:
 
 
 def score_rows(
-    model,
-    rows: TokenRows,
+    model: Any,
+    rows: Tokenized,
     *,
     rows_per_pass: int,
-    accelerator,
+    accelerator: Accelerator,
     bf16: bool = False,
     cache_dir: str | None = None,
     progress: bool = False,
@@ -93,7 +97,9 @@ def score_rows(
 
 
 @torch.no_grad()
-def _score(model, rows, rows_per_pass, accelerator, bf16, progress) -> dict[str, torch.Tensor]:
+def _score(
+    model: Any, rows: Tokenized, rows_per_pass: int, accelerator: Accelerator, bf16: bool, progress: bool
+) -> dict[str, torch.Tensor]:
     by_length = np.argsort(rows.row_lengths(), kind="stable")
     passes, processes = math.ceil(len(rows) / rows_per_pass), accelerator.num_processes
     # Every process takes as many turns, since a sharded model needs all of them; the last may repeat a pass.
@@ -110,17 +116,17 @@ def _score(model, rows, rows_per_pass, accelerator, bf16, progress) -> dict[str,
     return {column: row.clone() for column, row in zip(rows.responses, scores.cpu(), strict=True)}
 
 
-def fingerprint(model) -> str:
+def fingerprint(model: Any) -> str:
     """A hash of the model's weights and configuration."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(model.config.to_json_string().encode())
     for name, parameter in model.named_parameters():
         digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
-        digest.update(whole(parameter.detach()).cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        digest.update(whole(parameter.detach()).cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
-def rows_fingerprint(rows: TokenRows) -> str:
+def rows_fingerprint(rows: Tokenized) -> str:
     """A hash of every token of every row, and of the labels; the same for rows in memory and on disk."""
     digest = hashlib.blake2b(repr(tuple(rows.responses)).encode(), digest_size=16)
     for chunk in rows.chunks():

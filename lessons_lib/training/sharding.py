@@ -47,7 +47,7 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def whole_weights(model, accelerator: Accelerator) -> dict[str, torch.Tensor] | None:
+def whole_weights(model: torch.nn.Module, accelerator: Accelerator) -> dict[str, torch.Tensor] | None:
     """All weights by name on the CPU of the main process, {} in the others; None where the model is not sharded.
 
     Every process must call it. One tensor at a time is whole on a device, and tied weights stay one tensor.
@@ -55,11 +55,11 @@ def whole_weights(model, accelerator: Accelerator) -> dict[str, torch.Tensor] | 
     parameters = dict(model.named_parameters(remove_duplicate=False))
     if not any(isinstance(parameter, DTensor) for parameter in parameters.values()):
         return None
-    weights, seen = {}, {}
+    weights, seen = dict[str, torch.Tensor](), dict[int, torch.Tensor]()
     for name, tensor in model.state_dict().items():
         known = id(parameters.get(name, tensor))
         if known not in seen:
             gathered = whole(tensor)
-            seen[known] = gathered.cpu() if accelerator.is_main_process else None
+            seen[known] = gathered.cpu() if accelerator.is_main_process else gathered.new_empty(0)
         weights[name] = seen[known]
     return weights if accelerator.is_main_process else {}

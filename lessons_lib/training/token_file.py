@@ -53,7 +53,7 @@ class TokenFile:
     def row_lengths(self) -> np.ndarray:
         return self.counts[0] + self.counts[1:].max(axis=0)
 
-    def to(self, device) -> TokenFile:
+    def to(self, device: torch.device | str) -> TokenFile:
         return self if self.labels is None else replace(self, labels=self.labels.to(device))
 
     def chunks(self) -> Iterator[bytes]:
@@ -61,7 +61,7 @@ class TokenFile:
         for start in range(0, int(self.starts[-1]), BLOCK):
             yield os.pread(self.file.fileno(), BLOCK, start)
 
-    def select(self, indices: Sequence[int]) -> TokenRows:
+    def select(self, indices: list[int]) -> TokenRows:
         """The rows at `indices`, in that order, in memory."""
         rows = [self._read(i) for i in indices]
         columns = {name: [row[place] for row in rows] for place, name in enumerate(self.responses, start=1)}
@@ -91,23 +91,23 @@ def write_tokens(
     Raises:
         UserError: for no rows, a folder that cannot be written to, and whatever `tokenize` refuses.
     """
-    rows, first, truncated = iter(rows), 0, 0
-    counts, labels = [], []
+    left, first, truncated = iter(rows), 0, 0
+    parts, labels = list[np.ndarray](), list[torch.Tensor]()
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (open as long as the rows are used)
     except OSError as error:
         raise UserError(f"token_dir: expected a folder to write to, but {folder}: {error.strerror}") from error
-    while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
+    while chunk := list(itertools.islice(left, CHUNK_ROWS)):
         tokens = tokenize(chunk, first=first)
         file.writelines(map(row_bytes, zip(tokens.prompts, *tokens.responses.values(), strict=True)))
-        counts.append(np.array(tokens.token_counts(), dtype=np.int32))
+        parts.append(np.array(tokens.token_counts(), dtype=np.int32))
         labels += [] if tokens.labels is None else [tokens.labels]
         first, truncated = first + len(chunk), truncated + tokens.truncated
-    if not counts:
+    if not parts:
         raise UserError("data: expected at least one row, got none")
     file.flush()
-    counts = np.concatenate(counts, axis=1)
+    counts = np.concatenate(parts, axis=1)
     sizes = 4 * (len(counts) + counts.sum(axis=0, dtype=np.int64))
     starts = np.concatenate([[0], np.cumsum(sizes)])
     return TokenFile(file, tuple(columns), starts, counts, torch.cat(labels) if labels else None, truncated=truncated)
