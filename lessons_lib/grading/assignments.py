@@ -105,6 +105,13 @@ def names() -> list[str]:
     return [notebooks[n] for path in sorted(EXERCISES.glob("specs/ex*.py")) if (n := path.stem[2:]) in notebooks]
 
 
+def notebooks() -> list[str]:
+    """The file names of everything that can be handed in, quizzes included."""
+    from lessons_lib.grading import quizzes
+
+    return [f"{name}.ipynb" for name in (*names(), *(f"quiz_phase_{phase}" for phase in quizzes.phases()))]
+
+
 def spec_path(name: str) -> Path:
     """Where the hidden spec of an exercise lies."""
     if name.endswith(".py") and Path(name).is_file():

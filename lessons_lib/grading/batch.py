@@ -75,7 +75,7 @@ def grade(
         raise UserError(f"{folder}: expected the folder of submissions, found none")
     assignment = assignments.load(name)
     notebook = assignment.exercise.notebook
-    collected = collect.collect(folder, roster, notebook, [f"{other}.ipynb" for other in assignments.names()])
+    collected = collect.collect(folder, roster, notebook, assignments.notebooks())
     handed_in = lateness.times_of(roster, collected, timestamps)
     digest = assignments.digest(name)
     cgroups.sweep()

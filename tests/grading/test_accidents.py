@@ -575,7 +575,8 @@ def test_several_exercises_in_nbgraders_layout(tmp_path):
 def test_several_exercises_in_one_folder(tmp_path):
     """Several exercises in one folder of a learner: the others' notebooks are not this one's."""
     put(tmp_path, "ada/light.ipynb", "ada/other.ipynb")
-    own, done = found(tmp_path, [ADA, BOB], others=["other.ipynb"])
+    put(tmp_path, "ada/quiz_phase_1.ipynb")
+    own, done = found(tmp_path, [ADA, BOB], others=["other.ipynb", *assignments.notebooks()])
     assert own["ada"] == ["light.ipynb"]
     assert submissions.locate("ada", done.found["ada"], "light.ipynb").flags == ()
 
