@@ -92,7 +92,11 @@ def feedback(batch: Batch, learner: Learner) -> str:
 
 def _item(item: ItemMark, given: Given | None) -> Iterator[str]:
     if not item.of:  # a person's to mark
-        points = "waits for a person" if given is None or given.points is None else f"{number(given.points)} of 4"
+        points = (
+            "not marked by machine, waits for a person"
+            if given is None or given.points is None
+            else f"{number(given.points)} of 4"
+        )
         yield f"<h2><code>{text(item.name)}</code>: {points}</h2><pre>{text(item.advice)}</pre>"
         yield f"<p>{text(given.note)}</p>" if given and given.note else ""
         return

@@ -12,8 +12,9 @@ import pytest
 from lessons_lib.advice.decide import Facts, briefs, recommend
 from lessons_lib.data import samples
 from lessons_lib.data.profile import profile
-from lessons_lib.grading import assignments, pages, tickets
+from lessons_lib.grading import assignments, pages, report, tickets
 from lessons_lib.grading.marking import CaseMark, ItemMark, Mark
+from lessons_lib.grading.roster import Learner
 from lessons_lib.lessons.lesson14 import checks
 from lessons_lib.lessons.lesson14.checks import (
     ARGUED,
@@ -241,12 +242,10 @@ def test_the_class_report_shows_paragraphs_to_a_person(paragraphs):
     case = CaseMark({"ticket": "practice"}, None, {"json": text}, 0.0, "")
     read = ItemMark("paragraph_tulu1", 0.0, 0, (case,), gate)
     mark = Mark("ada", "graded", (), "f", (read,))
-    batch = SimpleNamespace(
-        assignment=assignments.load("14"), roster=[SimpleNamespace(id="ada", name="")], marks={"ada": mark}
-    )
-    shown = "".join(pages._to_read(batch))
+    batch = pages.Batch(assignments.load("14"), [Learner("ada")], {"ada": mark})
+    shown = report.class_report(batch, [])
     assert "cannot pull without end" in shown and "passed on to a person" in shown
-    assert "not marked by machine" in "".join(pages._item(read))
+    assert "not marked by machine" in pages.feedback(batch, Learner("ada"))
 
 
 # ---------------------------------------------------------------- the rule
