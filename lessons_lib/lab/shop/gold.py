@@ -1,8 +1,8 @@
 """What a reply in the shop is worth: a gold reward that reads the text, part by part.
 
 A reply is good if it names the item and its price, is polite, speaks to the customer and stops. `POINTS` says what
-each part earns or costs. Every part is a rule on the text that a person can check, and people did: `labels` holds what
-readers said of 200 replies without seeing the reward. How fluent a reply is, no part asks; that is measured beside it.
+each part earns or costs. Every part is a rule on the text that a reader can check, and one did: `labels` holds what
+was said of 340 replies without sight of the reward. How fluent a reply is, no part asks; that is measured beside it.
 """
 
 from __future__ import annotations

@@ -40,6 +40,17 @@ def agreement() -> list[Agreement]:
     return [_agreement(part, *_of(part)) for part in READ]
 
 
+def table() -> str:
+    """`agreement` in Markdown, as the card has it."""
+    lines = ["| part | agreement | 95 % | replies | the reader found it in | the rule in | both in |", "|---" * 7 + "|"]
+    for row in agreement():
+        share = row.agreement
+        interval = f"{share.low:.1%} to {share.high:.1%}"
+        counts = f"{share.n} | {row.reader} | {row.gold} | {row.both}"
+        lines.append(f"| {row.part} | {share.estimate:.1%} | {interval} | {counts} |")
+    return "\n".join(lines)
+
+
 def _of(part: str) -> tuple[list[bool], list[bool]]:
     """(what the reader said, what the rule says) of each reply that counts for a part."""
     replies = [reply for group in labels()["rounds"] if part in group["counts_for"] for reply in group["replies"]]

@@ -3,7 +3,7 @@
 import pytest
 
 from lessons_lib.lab.shop.gold import READ
-from lessons_lib.lab.shop.labels import ENOUGH, agreement, labels
+from lessons_lib.lab.shop.labels import ENOUGH, agreement, labels, table
 
 
 def test_every_part_agrees_with_the_reader_often_enough():
@@ -27,3 +27,7 @@ def test_labels_are_parts_that_the_guide_explains():
 def test_no_part_is_agreed_on_by_never_being_there(part):
     row = next(row for row in agreement() if row.part == part)
     assert row.both >= 10
+
+
+def test_the_card_has_the_table_as_it_is_now(root):
+    assert table() in (root / "lessons_lib/lab/shop/CARD.md").read_text(encoding="utf-8")
