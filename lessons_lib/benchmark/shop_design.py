@@ -84,8 +84,8 @@ DELTA = 0.25
 Fixed before any run. The smallest thing that a reply can gain is half a point (a polite word, the colour, a "you"), the
 next a whole one (the item, the price). Two arms whose means differ by a quarter of a point differ by half a point in
 one reply of two at most, or by a price in one reply of four: a reader who sees two replies of each would not notice.
-It is a fourteenth of the reward's range above 0 (3.5). And it can be reached: with gold's standard deviation near 1.5
-and 240 requests, a run's mean has a standard error near 0.1.
+It is a fourteenth of the reward's range above 0 (3.5). And it can be reached: with gold's standard deviation of 1.2
+among the untouched model's replies and 240 requests, a run's mean has a standard error near 0.08.
 """
 
 

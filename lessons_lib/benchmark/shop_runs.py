@@ -108,17 +108,16 @@ def run(setup: Setup, regime: str, arm: str, point: Point | None, seed: int) -> 
             texts[step] = evaluator.fixed_replies(model)
         seconds["measure"] += time.process_time() - start
 
-    model, made = _shop(setup).model, 0
+    made = 0
     if point:
         _data(setup, regime, seed, ARMS[arm].method)  # drawn before the clock starts: all arms share it
         start = time.process_time()
         model, made = train(setup, regime, arm, point, seed, at=look)
         seconds["train"] = time.process_time() - start - seconds["measure"]
     start = time.process_time()
-    replies = evaluator.sample(model)
-    measures = evaluator(model, replies).row()
-    texts[made] = evaluator.fixed_replies(model)
-    curve.append({"step": made, **_of_first(evaluator, model, replies)})
+    measures, last, said = _final(evaluator, model) if point else _untouched(setup, seed)
+    curve.append({"step": made, **last})
+    texts[made] = said
     seconds["measure"] += time.process_time() - start
     setting = design.written(point) if point else dict.fromkeys(("strength", "learning_rate", "stop"))
     return {
@@ -134,6 +133,18 @@ def run(setup: Setup, regime: str, arm: str, point: Point | None, seed: int) -> 
         "cpu_seconds": seconds["train"],
         "cpu_seconds_measuring": seconds["measure"],
     }
+
+
+def _final(evaluator: Evaluator, model) -> tuple[dict, dict, list[dict]]:
+    """(all measures, those of the first `CURVE` requests, the replies to the fixed requests)."""
+    replies = evaluator.sample(model)
+    return evaluator(model, replies).row(), _of_first(evaluator, model, replies), evaluator.fixed_replies(model)
+
+
+@lru_cache(maxsize=2)
+def _untouched(setup: Setup, seed: int) -> tuple[dict, dict, list[dict]]:
+    """What `_final` says of the untouched model, which no regime changes."""
+    return _final(_evaluator(setup, seed), _shop(setup).model)
 
 
 def search(setup: Setup, regime: str, arm: str, point: Point, seed: int) -> list[dict]:

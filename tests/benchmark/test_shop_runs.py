@@ -62,10 +62,10 @@ def few(monkeypatch):
     monkeypatch.setattr(evaluation, "requests", lambda split: requests(split)[:12])
     monkeypatch.setattr(shop_runs, "CURVE", 6)
     monkeypatch.setattr(shop_runs, "_untouched_reply", lambda: gold(*[0] * 12))
-    for cached in (shop_runs._evaluator, shop_runs._validation):
+    for cached in (shop_runs._evaluator, shop_runs._validation, shop_runs._untouched):
         cached.cache_clear()
     yield
-    for cached in (shop_runs._evaluator, shop_runs._validation):
+    for cached in (shop_runs._evaluator, shop_runs._validation, shop_runs._untouched):
         cached.cache_clear()
 
 
