@@ -95,7 +95,7 @@ def _item(item: ItemMark, given: Given | None) -> Iterator[str]:
         points = (
             "not marked by machine, waits for a person"
             if given is None or given.points is None
-            else f"{number(given.points)} of 4"
+            else f"{number(given.points)} of {len(RUBRIC)}"
         )
         yield f"<h2><code>{text(item.name)}</code>: {points}</h2><pre>{text(item.advice)}</pre>"
         yield f"<p>{text(given.note)}</p>" if given and given.note else ""
