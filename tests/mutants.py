@@ -251,9 +251,9 @@ def all_sites(root: Path = ROOT) -> dict[str, dict[tuple[str, int], list[Site]]]
     return rooms
 
 
-def draw(count: int, seed: int, root: Path = ROOT) -> list[Mutant]:
+def draw(count: int, seed: int, some: list[str] | None = None) -> list[Mutant]:
     """One line of each room, then rooms by their number of lines; on a line one of its changes, no line twice."""
-    rooms, rng = all_sites(root), random.Random(seed)
+    rooms, rng = {room: lines for room, lines in all_sites().items() if not some or room in some}, random.Random(seed)
     wanted = list(rooms) + rng.choices(list(rooms), [len(lines) for lines in rooms.values()], k=count)
     drawn, left = [], {room: rng.sample(list(lines), len(lines)) for room, lines in rooms.items()}
     for room in wanted[:count]:
@@ -413,7 +413,8 @@ def run(table: list[Mutant], rooms: list[str], wanted: list[str], again: bool) -
 
 
 def read() -> list[Mutant]:
-    return [Mutant(**json.loads(line)) for line in TABLE.read_text(encoding="utf-8").splitlines()]
+    lines = TABLE.read_text(encoding="utf-8").splitlines() if TABLE.exists() else []
+    return [Mutant(**json.loads(line)) for line in lines]
 
 
 def write(table: list[Mutant]) -> None:
@@ -424,7 +425,7 @@ def record(mutant: Mutant) -> None:
     """Write one row anew. Several processes may each work at rooms of their own."""
     with open(Path(tempfile.gettempdir()) / "lessons-mutants.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        write([mutant if (old.path, old.line) == (mutant.path, mutant.line) else old for old in read()])
+        write([mutant if (old.path, old.before) == (mutant.path, mutant.before) else old for old in read()])
 
 
 def report(table: list[Mutant]) -> str:
@@ -469,9 +470,10 @@ def _difference(mutant: Mutant) -> tuple[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    drawing = commands.add_parser("draw", help="draw a new table, in place of the old one")
+    drawing = commands.add_parser("draw", help="draw lines and put them behind those of the table")
     drawing.add_argument("--seed", type=int, required=True)
     drawing.add_argument("--count", type=int, required=True, help="how many lines")
+    drawing.add_argument("--rooms", nargs="+", default=[], help="of these rooms alone")
     running = commands.add_parser("run", help="run those that have not been run")
     running.add_argument("--rooms", nargs="+", default=[], help="these rooms alone, such as advice or top")
     running.add_argument("--again", action="store_true", help="the survivors of the first run, with today's tests")
@@ -479,7 +481,10 @@ def main() -> None:
     commands.add_parser("table", help="print what became of them")
     arguments = parser.parse_args()
     if arguments.command == "draw":
-        write(draw(arguments.count, arguments.seed))
+        table = read()
+        known = {(mutant.path, mutant.before) for mutant in table}
+        drawn = draw(arguments.count, arguments.seed, arguments.rooms)
+        write(table + [mutant for mutant in drawn if (mutant.path, mutant.before) not in known])
     elif arguments.command == "run":
         run(read(), arguments.rooms, arguments.stages, arguments.again)
     else:

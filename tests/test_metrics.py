@@ -76,6 +76,13 @@ def test_seeds_needed_is_the_first_number_that_is_enough():
     assert metrics.seeds_needed(0.01, 1.0, most=50) == 51
 
 
+@pytest.mark.parametrize(("power", "confidence"), [(0.8, 0.99), (0.95, 0.95), (0.5, 0.8)])
+def test_seeds_needed_follows_power_and_confidence(power, confidence):
+    found = metrics.seeds_needed(0.4, 1.0, power=power, confidence=confidence)
+    one_less, enough = (metrics.paired_power(0.4, 1.0, n, confidence=confidence) for n in (found - 1, found))
+    assert one_less < power <= enough
+
+
 @pytest.mark.parametrize(
     ("successes", "n", "low", "high"),
     [(0, 100, 0.0, 0.0370), (50, 100, 0.4038, 0.5962), (1, 10, 0.0179, 0.4042), (10, 10, 0.7225, 1.0)],

@@ -105,3 +105,9 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     assert main(["lab", "record", "nothing"]) == 2
     told = capsys.readouterr().err
     assert "study: expected one of" in told and "near_deterministic" in told
+
+
+def test_of_a_base_models_text_everything_but_its_beginning_is_learned():
+    start, learned = build._base_text(random.Random(0))
+    assert start == [world.BOS_ID] and len(learned) > 2
+    assert start + learned == world.encode(world.base_document(random.Random(0)))

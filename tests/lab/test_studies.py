@@ -1,14 +1,16 @@
 """Studies: a recorded run can be made again, and the file says how it was made."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from lessons_lib.commands.lab import studies as every_study
-from lessons_lib.lab import studies
+from lessons_lib.lab import evaluation, studies
 from lessons_lib.lessons.lesson05.studies import NEAR_DETERMINISTIC as STUDY
+from lessons_lib.training import loop
 from lessons_lib.training.config import objective_for
 
 
@@ -46,3 +48,15 @@ def test_every_study_can_be_run_and_is_recorded_at_its_setting(study):
             objective_for(one.method, dataclasses.replace(study.config, **one.settings))
     shares = studies.recorded(study)["malformed"].dropna() * study.samples
     assert (shares - shares.round()).abs().max() < 0.01  # of so many replies, and no other number of them
+
+
+def test_means_are_taken_over_the_steps_since_the_measurement_before(monkeypatch):
+    history = pd.DataFrame({"step": [1, 2, 3, 4], "loss": [1.0, 2.0, 3.0, 5.0], "gold": [None, 0.5, None, 0.7]})
+    history["rewards/margins"] = 0.3
+    monkeypatch.setattr(loop, "train", lambda *_, **__: SimpleNamespace(history=history))
+    monkeypatch.setattr(
+        evaluation, "Evaluator", lambda *_, **__: SimpleNamespace(row=lambda model, step: {"gold": 0.1})
+    )
+    found = studies.run(STUDY, "dpo_0.5", seed=0, progress=False).set_index("step")
+    assert found["mean_loss"].loc[1:].tolist() == [1.5, 1.5, 4.0, 4.0]
+    assert found["margin"].tolist() == pytest.approx([0.0, *[0.3 / 0.5] * 4])  # nats, without β
