@@ -13,8 +13,9 @@ from typing import Any
 
 from lessons_lib import COMMAND
 from lessons_lib.advice.decide import Brief, Constraints, Facts, Recommendation, Reference, briefs, recommend
-from lessons_lib.data import readers
-from lessons_lib.data.profile import Profile, profile
+from lessons_lib.data import figures, readers, real
+from lessons_lib.data.findings import Profile
+from lessons_lib.data.profile import profile
 from lessons_lib.errors import UserError
 from lessons_lib.memory.estimate import GIB, USABLE, Setting, estimate, smallest_plan
 from lessons_lib.methods import METHODS
@@ -100,13 +101,13 @@ def match(
         named = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}
         changed = {name: value for name, value in named.items() if value != getattr(Constraints(), name)}
         given = dataclasses.replace(brief.constraints, **changed)
-    rows = open_rows(source) if rows is None else rows
-    measured = profile(rows, name=source, apart_from=apart_from, count_tokens=count_tokens)
+    measured, said = measure(source, rows, apart_from=apart_from, count_tokens=count_tokens)
     fits: tuple[Fit, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = said
     if hardware:
         fits = memory_fits(hardware)
-        reference, notes = room_for_reference(fits, hardware.fixed_rows)
+        reference, room = room_for_reference(fits, hardware.fixed_rows)
+        notes += room
         if not any(fit.fits for fit in fits):
             notes += (what_would_fit(hardware),)
         asked = constraints.reference if constraints else None
@@ -115,14 +116,34 @@ def match(
     return Match(source, measured, facts, recommend(facts), brief, hardware, fits, notes)
 
 
+def measure(
+    source: str,
+    rows: Iterable[Mapping] | None = None,
+    *,
+    apart_from: Iterable[Mapping] | None = None,
+    count_tokens: Callable[[list[str]], list[int]] | None = None,
+) -> tuple[Profile, tuple[str, ...]]:
+    """The profile of a dataset, and what to say about it.
+
+    A real dataset whose files cannot be had here has the figures that were once computed from them and committed.
+    """
+    try:
+        rows = open_rows(source) if rows is None else rows
+    except UserError as error:
+        if source not in real.DATASETS:
+            raise
+        found = figures.committed(source)
+        note = f"These are the figures that the project computed on {found['date']}: the files cannot be had ({error})."
+        return found["profile"], (note,)
+    return profile(rows, name=source, apart_from=apart_from, count_tokens=count_tokens), ()
+
+
 def open_rows(source: str, **reading: Any) -> Iterable[Mapping]:
     """The rows of a file, a Hub id, or a real dataset by name, in one of the forms of `judgements`.
 
     `reading` is what `readers.judgements` takes. Refused rows are left out, counted and reported.
     """
-    if source in briefs():
-        from lessons_lib.data import real
-
+    if source in real.DATASETS:
         return real.judgements(source)
     return readers.judgements(source, **reading)
 

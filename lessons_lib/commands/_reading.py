@@ -79,9 +79,12 @@ def repeated(arguments) -> str:
 
 
 def judgement_rows(source: str, arguments):
-    """All that was judged in `source`, ties included, with a progress bar on a terminal."""
+    """All that was judged in `source`, ties included, with a progress bar; None for a real dataset: `match` has it."""
     from lessons_lib.advice.match import expected_rows, open_rows
+    from lessons_lib.data import real
 
+    if source in real.DATASETS:
+        return None
     rows = open_rows(source, **reading_of(arguments))
     return _Watched(rows, expected_rows(source)) if sys.stderr.isatty() else rows
 
@@ -191,7 +194,7 @@ def in_shape(rows: Iterable[dict], shape: str) -> Iterator[dict]:
 
 def left_out(rows) -> Iterator[str]:
     """What a pass over `Rows` left out, in lines: how many, and the first reasons."""
-    if not rows.refused_count and not rows.skipped:
+    if not getattr(rows, "refused_count", 0) and not getattr(rows, "skipped", 0):
         return
     yield rows.summary()
     yield from (f"  {refusal}" for refusal in rows.refused[:LISTED])

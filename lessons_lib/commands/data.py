@@ -223,6 +223,7 @@ def _profile_real(arguments: argparse.Namespace) -> None:
             "date": datetime.date.today().isoformat(),
             "versions": {"lessons_lib": __version__, "python": platform.python_version()},
             "measures": [vars(m) for m in measures],
+            "profile": figures.profile_of(entry.name, records).as_dict(),
             **{key: table(records) for key, table in figures.TABLES.get(entry.name, {}).items()},
         }
         path = arguments.out / f"{entry.name}.json"

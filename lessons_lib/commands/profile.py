@@ -31,16 +31,16 @@ def add_arguments(parser) -> None:
 
 
 def run(arguments) -> int:
+    from lessons_lib.advice.match import measure
     from lessons_lib.advice.report import html_page, print_profile
-    from lessons_lib.data.profile import profile
 
     if arguments.report:
         need("--report", "matplotlib")
     rows, other = rows_of(arguments)
     with in_this_commands_words(arguments.source, arguments):
         reading = list(shown(rows))
-        measured = profile(
-            rows, name=arguments.source, apart_from=other, count_tokens=token_counter(arguments.tokenizer)
+        measured, notes = measure(
+            arguments.source, rows, apart_from=other, count_tokens=token_counter(arguments.tokenizer)
         )
     for line in left_out(rows):
         print(line, file=sys.stderr)
@@ -51,7 +51,7 @@ def run(arguments) -> int:
     else:
         from rich.console import Console
 
-        print("\n".join([*reading, ""]))
+        print("\n".join([*reading, *notes, ""]))
         print_profile(measured, Console())
     return 0
 

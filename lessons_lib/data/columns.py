@@ -106,6 +106,7 @@ class Sample:
         return sides if sides and any(_holds(row, *sides) for row in self.rows) else None
 
     def contrast_names(self) -> tuple[str, str] | None:
+        """The same, whether or not any row holds both."""
         bare = {}
         for name in self.kinds:
             if self.has(name, "text", "turn", "turns"):
@@ -135,7 +136,7 @@ class Sample:
 
     def prompt(self, used: Sequence[str]) -> tuple[str, Callable[[Mapping], str | list[dict]]] | None:
         """How the prompt is made: the columns in words, and the function that makes it from a row."""
-        name = next((n for n in self._prompt_columns(used)), None)
+        name = next((n for n in self.prompt_columns(used)), None)
         if name is None:
             return None
         if self.has(name, "object"):
@@ -152,7 +153,8 @@ class Sample:
             )
         return name, self._with_system(lambda row: row[name])
 
-    def _prompt_columns(self, used: Sequence[str]) -> Iterator[str]:
+    def prompt_columns(self, used: Sequence[str]) -> Iterator[str]:
+        """The columns that could be the prompt, the likeliest first."""
         known = {name.lower(): name for name in self.kinds if isinstance(name, str) and name not in used}
         for name in (known[wanted] for wanted in PROMPTS if wanted in known):
             if self.has(name, "text", "turn", "turns") or (self.has(name, "object") and self._holds_messages(name)):

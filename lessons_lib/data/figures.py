@@ -1,28 +1,30 @@
 """The figures of the five real datasets: each with its definition, computed from the records or as committed.
 
-`measure(name, records)` computes them. `committed(name)` reads what ``lessons-lib data profile-real``
-once computed from the original files and wrote to ``profiles/<name>.json``: counts and shares, no text.
+`measure(name, records)` computes them: what any dataset can have (ties, agreement, flips, lengths, repeats) is taken
+from `data.profile`, the one place that counts it, and what only one dataset has is counted here. `committed(name)`
+reads what ``lessons-lib data profile-real`` once computed from the original files and wrote to
+``profiles/<name>.json``: counts and shares, no text.
 
 Words are what `str.split` finds. "Implied flip" is the e that solves agreement = e² + (1-e)² over pairs of
 raters who are both decisive; it assumes that both err independently and equally often, so it is a scale, not a
-measurement. Intervals are Wilson's, 95 %, and are given where the units are nearly independent.
+measurement. Intervals are those of `profile`: 95 %, with prompts and not rows as the independent units.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import resources
 
 from lessons_lib.data import real_rows
+from lessons_lib.data.findings import Figure, Profile
 from lessons_lib.data.preferences import prompt_key
 from lessons_lib.data.real_rows import Records
-from lessons_lib.metrics import wilson
 
 
 @dataclass(frozen=True)
@@ -60,17 +62,28 @@ class Measure:
 
 def measure(name: str, records: Records) -> list[Measure]:
     """All figures of one of the five datasets, from its records."""
-    return _MEASURES[name](records)
+    return _MEASURES[name](records, profile_of(name, records))
+
+
+def profile_of(name: str, records: Records) -> Profile:
+    """The profile of all judgements of one of the five datasets, from its records."""
+    from lessons_lib.data.profile import profile  # with its database; what is committed needs none
+
+    return profile(real_rows.JUDGEMENTS[name](records), name=name)
 
 
 def committed(name: str) -> dict:
-    """The committed profile: ``measures`` (a list of `Measure`) and where they come from.
+    """The committed figures: ``measures`` (a list of `Measure`), ``profile`` (a `Profile`), and where they come from.
 
     Its other keys are dataset, repository, commit, command, date, versions, and those of `TABLES`.
     """
     text = resources.files("lessons_lib.data").joinpath(f"profiles/{name}.json").read_text(encoding="utf-8")
-    profile = json.loads(text)
-    return {**profile, "measures": [Measure(**entry) for entry in profile["measures"]]}
+    found = json.loads(text)
+    return {
+        **found,
+        "measures": [Measure(**entry) for entry in found["measures"]],
+        "profile": Profile.from_dict(found["profile"]),
+    }
 
 
 def rating_patterns(records: Records) -> dict[str, int]:
@@ -172,19 +185,6 @@ def implied_flip(agreement: float) -> float:
     return (1 - math.sqrt(2 * agreement - 1)) / 2 if agreement > 0.5 else 0.5
 
 
-def cohens_kappa(one: Sequence, other: Sequence) -> float:
-    """Cohen's κ of two raters over the same items: agreement beyond chance, 1 at most.
-
-    >>> cohens_kappa("aabb", "aaba")
-    0.5
-    """
-    n = len(one)
-    agreement = sum(map(lambda a, b: a == b, one, other)) / n
-    counts, others = Counter(one), Counter(other)
-    chance = sum(counts[label] * others[label] for label in counts) / n**2
-    return (agreement - chance) / (1 - chance) if chance < 1 else 1.0
-
-
 def words(text: str) -> int:
     return len(text.split())
 
@@ -193,18 +193,27 @@ def _count(key: str, what: str, value: int, definition: str = "") -> Measure:
     return Measure(key, what, value, "count", definition)
 
 
-def _share(key: str, what: str, hits: Iterable[bool], definition: str, *, interval: bool = False) -> Measure:
+def _share(key: str, what: str, hits: Iterable[bool], definition: str) -> Measure:
     hits = list(hits)
-    share = sum(hits) / len(hits)
-    low, high = wilson(share, len(hits)) if interval else (None, None)
-    return Measure(key, what, share, "share", definition, len(hits), low, high)
+    return Measure(key, what, sum(hits) / len(hits), "share", definition, len(hits))
 
 
-def _flip(agreement: Measure) -> Measure:
-    definition = f"e with agreement = e² + (1-e)², from: {agreement.what}"
-    low, high = agreement.low, agreement.high
-    ends = (None, None) if low is None or high is None else (implied_flip(high), implied_flip(low))
-    return Measure("flip", "implied flip", implied_flip(agreement.value), "probability", definition, agreement.n, *ends)
+def _counted(found: Profile, *wanted: tuple[str, str, str]) -> list[Measure]:
+    """Figures of a profile as measures: (key, figure, what it is); those that the rows cannot tell are left out."""
+    return [
+        _as_measure(key, what, found[figure]) for key, figure, what in wanted if found[figure].value is not None
+    ]  # fmt: skip
+
+
+def _as_measure(key: str, what: str, figure: Figure) -> Measure:
+    unit = {"coefficient": "kappa"}.get(figure.unit, figure.unit)
+    n = None if unit == "count" else figure.n
+    return Measure(key, what, figure.value, unit, figure.how, n, figure.low, figure.high)
+
+
+def _flip(found: Profile) -> list[Measure]:
+    """The implied flip, which reads better as a probability than in per cent."""
+    return [replace(measure, unit="probability") for measure in _counted(found, ("flip", "flip_rate", "implied flip"))]
 
 
 def _mean_words(key: str, what: str, texts: Sequence[str]) -> Measure:
@@ -219,48 +228,34 @@ def _longer(key: str, what: str, chosen_rejected: Iterable[tuple[str, str]], def
 # One function a dataset -----------------------------------------------------------------------------------------
 
 
-def _tulu1(records: Records) -> list[Measure]:
+def _tulu1(records: Records, found: Profile) -> list[Measure]:
     by_comparison = defaultdict(list)
     for r in records:
         by_comparison[r.comparison].append(r)
-    two_raters = [
-        (_sign(one.for_first_model), _sign(other.for_first_model))
-        for rows in by_comparison.values()
-        for one, other in itertools.combinations(rows, 2)
-        if one.rater != other.rater
-    ]
-    both_decisive = [(one, other) for one, other in two_raters if one and other]
-    decisive = [r for r in records if r.preference]
-    votes = [vote for r in records for vote in (r.acceptable_a, r.acceptable_b)]
     identical = [r for r in records if r.completion_a == r.completion_b]
     same_letters = [r for r in records if r.completion_a.casefold() == r.completion_b.casefold()]
-    agree_decisive = _share(
-        "agree_decisive", "raters who both pick a side agree", (one == other for one, other in both_decisive),
-        "pairs of different raters of one comparison, neither of whom calls it a tie", interval=True,
-    )  # fmt: skip
     return [
-        _count("rows", "filled rows", len(records)),
+        *_counted(found, ("rows", "rows", "filled rows")),
         _count("blank", "blank rows", records.left_out["blank row"], "below the filled ones; left out"),
         _count("comparisons", "comparisons", len(by_comparison), "distinct instance_index: a prompt, two models"),
         _count("prompts", "prompts", len({prompt_key(r.prompt) for r in records})),
         _count("prompts_self_instruct", "of them from Self-Instruct", _sources(records, "user")),
         _count("prompts_vicuna", "of them from Vicuna", _sources(records, "vicuna")),
         _count("levels", "levels", len({r.preference for r in records}), "better, slightly better, tie, and back"),
-        _share("ties", "ties", (r.preference == 0 for r in records), "of the filled rows"),
-        _share("slightly", "slightly better", (abs(r.preference) == 1 for r in records), "of the filled rows"),
-        _share(
-            "agree", "two raters agree", (one == other for one, other in two_raters),
-            "a better, tie or b better: pairs of different raters of one comparison, sides set in the same order",
-            interval=True,
+        *_counted(
+            found,
+            ("ties", "ties", "ties"),
+            ("slightly", "slight", "slightly better"),
+            ("agree", "agreement", "two raters agree"),
+            ("agree_decisive", "agreement_decisive", "raters who both pick a side agree"),
         ),
-        agree_decisive,
-        _flip(agree_decisive),
-        _longer("longer", "chosen is longer", map(_chosen_of, decisive), "in words, of the decisive rows"),
-        _count("votes", "acceptability votes", len(votes), "two a row"),
-        _share("acceptable", "acceptable", votes, "of the votes"),
-        _share(
-            "equal_votes", "no difference in acceptability", (r.acceptable_a == r.acceptable_b for r in decisive),
-            "decisive rows whose two completions got the same vote",
+        *_flip(found),
+        *_counted(found, ("longer", "chosen_longer_verdicts", "chosen is longer")),
+        _count("votes", "acceptability votes", 2 * len(records), "two a row"),
+        *_counted(
+            found,
+            ("acceptable", "thumbs_up", "acceptable"),
+            ("equal_votes", "thumbs_blind", "no difference in acceptability"),
         ),
         _count("identical", "identical completions", len(identical), "same characters"),
         _count("identical_ties", "of them ties", sum(r.preference == 0 for r in identical)),
@@ -280,72 +275,63 @@ def _sources(records: Iterable, source: str) -> int:
     return len({r.instance for r in records if r.instance.startswith(source)})
 
 
-def _chosen_of(r: real_rows.Comparison) -> tuple[str, str]:
-    return (r.completion_a, r.completion_b) if r.preference > 0 else (r.completion_b, r.completion_a)
-
-
 def _shown_both_ways(groups: Iterable[list]) -> int:
     return sum(len({r.model_a for r in rows}) > 1 for rows in groups)
 
 
-def _feedbackqa(records: Records) -> list[Measure]:
-    pairs = [[one == other for one, other in itertools.combinations(r.ups, 2)] for r in records]
-    labels = defaultdict(set)
-    for r in records:
-        labels[r.question].update(r.ups)
-    both = [len(found) == 2 for found in labels.values()]
-    agree = _share("agree", "two raters agree on up or down", itertools.chain(*pairs), "all pairs of raters, pooled")
-    of_rows = sum(sum(row) / len(row) for row in pairs) / len(pairs)
+def _feedbackqa(records: Records, found: Profile) -> list[Measure]:
+    both = found["both_labels"]
     return [
         _count("rows", "rows", len(records), "a question and a passage, two files"),
-        _count("ratings", "ratings", sum(len(r.ups) for r in records), "two or three a row"),
-        _share("up", "up", (up for r in records for up in r.ups), "Excellent or Acceptable (our reading)"),
-        agree,
-        Measure("agree_rows", "the same, rows weighted alike", of_rows, "share", "mean over the rows", len(records)),
-        _flip(agree),
-        _count("questions", "questions", len(labels)),
-        _count("both_labels", "questions with both labels", sum(both), "up and down, over all their passages"),
-        _share("both_labels_share", "questions with both labels", both, "of the questions"),
+        *_counted(
+            found,
+            ("ratings", "rows", "ratings"),
+            ("up", "up_share", "up"),
+            ("agree", "agreement", "two raters agree on up or down"),
+            ("agree_rows", "agreement_by_item", "the same, rows weighted alike"),
+        ),
+        *_flip(found),
+        _count("questions", "questions", both.n),
+        *_counted(found, ("both_labels", "both_labels", "questions with both labels")),
+        Measure(
+            "both_labels_share", "questions with both labels", both.value / both.n, "share", "of the questions", both.n
+        ),
     ]
 
 
-def _qlora(records: Records) -> list[Measure]:
+def _qlora(records: Records, found: Profile) -> list[Measure]:
     decisive = [r for r in records if r.winner in ("first", "second")]
     orders = defaultdict(list)
     for r in records:
         orders[r.order_free].append(r)
     both = [rows for rows in orders.values() if len(rows) == 2 and all(r.winner for r in rows)]
-    same = [one.winning_model == other.winning_model for one, other in both]
     consistent = [one for one, other in both if one.winning_model == other.winning_model != "tie"]
-    opposite = ["tie" not in (one.winner, other.winner) and not alike
-                for (one, other), alike in zip(both, same, strict=True)]  # fmt: skip
-    read = "in words, of the text that GPT-4 read (generation_truncated)"
-    whole = "the same with the turns that Guanaco models went on to invent (generation)"
+    whole = "in words, with the turns that Guanaco models went on to invent (generation)"
     return [
-        _count("verdicts", "verdicts", len(records)),
+        *_counted(found, ("verdicts", "rows", "verdicts")),
         _count("models", "models", len({side.model for r in records for side in (r.first, r.second)})),
         _count("questions", "questions", len({r.question_id for r in records})),
-        _count("unparsed", "verdicts not understood", sum(r.winner is None for r in records), "score -1"),
-        _share("first_wins", "the first position wins", (r.winner == "first" for r in decisive),
-               "of the decisive verdicts"),
+        *_counted(
+            found,
+            ("unparsed", "unread", "verdicts not understood"),
+            ("first_wins", "first_wins", "the first position wins"),
+        ),
         _count("both_parsed", "comparisons understood in both orders", len(both)),
-        _share("same_verdict", "same verdict in both orders", same, "the same model, or twice a tie"),
-        _share("opposite", "opposite winners", opposite, "the order alone decides"),
-        _count("consistent", "order-consistent winners", len(consistent)),
-        _longer("longer", "order-consistent winner is longer", map(_texts, consistent), read),
+        *_counted(
+            found,
+            ("same_verdict", "order_same", "same verdict in both orders"),
+            ("opposite", "order_opposite", "opposite winners"),
+            ("consistent", "order_consistent", "order-consistent winners"),
+            ("longer", "chosen_longer", "order-consistent winner is longer"),
+        ),
         _longer("longer_whole", "order-consistent winner is longer, whole output", map(_whole, consistent), whole),
-        _longer("longer_all", "winner is longer, all decisive verdicts", map(_texts, decisive), read),
+        *_counted(found, ("longer_all", "chosen_longer_verdicts", "winner is longer, all decisive verdicts")),
         _longer("longer_all_whole", "winner is longer, all, whole output", map(_whole, decisive), whole),
-    ]  # fmt: skip
+    ]
 
 
 def _sides(r: real_rows.Judgement) -> tuple[real_rows.Generation, real_rows.Generation]:
     return (r.first, r.second) if r.winner == "first" else (r.second, r.first)
-
-
-def _texts(r: real_rows.Judgement) -> tuple[str, str]:
-    chosen, rejected = _sides(r)
-    return chosen.text, rejected.text
 
 
 def _whole(r: real_rows.Judgement) -> tuple[str, str]:
@@ -353,48 +339,41 @@ def _whole(r: real_rows.Judgement) -> tuple[str, str]:
     return chosen.text + chosen.rest, rejected.text + rejected.rest
 
 
-def _pandalm(records: Records) -> list[Measure]:
-    majority = list(real_rows.decided(records))
-    unequal = [(chosen, rejected) for _, chosen, rejected in majority if words(chosen) != words(rejected)]
-    two_decisive = [
-        one == other
-        for r in records
-        for one, other in itertools.combinations(r.votes, 2)
-        if "tie" not in (one, other)
-    ]  # fmt: skip
-    agree = _share(
-        "agree_decisive", "raters who both pick a side agree", two_decisive, "all pairs of votes without a tie"
-    )
-    raters = list(zip(*(r.votes for r in records), strict=True))
-    distinct = {(r.instruction, r.given, chosen, rejected) for r, chosen, rejected in majority}
+def _pandalm(records: Records, found: Profile) -> list[Measure]:
     responses = [text for r in records for text in (r.first, r.second)]
+    kappas = found["kappa"].parts.items()
     return [
         _count("rows", "rows", len(records), "three votes each"),
         _count("prompts", "prompts", len({(r.instruction, r.given) for r in records}), "instruction and input"),
-        _share("unanimous", "unanimous", (len(set(r.votes)) == 1 for r in records), "all three votes alike"),
+        *_counted(found, ("unanimous", "unanimous", "unanimous")),
         *(
-            Measure(f"kappa_{a + 1}{b + 1}", f"Cohen's κ of raters {a + 1} and {b + 1}",
-                    cohens_kappa(raters[a], raters[b]), "kappa", "over first, second and tie", len(records))
-            for a, b in ((0, 1), (0, 2), (1, 2))
+            _as_measure("kappa_" + re.sub(r"\D", "", pair), f"Cohen's κ of {pair}", kappa)
+            for pair, kappa in kappas
+            if kappa.value is not None
         ),
-        agree,
-        _flip(agree),
-        _share("ties", "ties", (r.majority == "tie" for r in records), "by majority, of the rows"),
-        _count("majority", "majority pairs", len(majority), "at least two votes for one side"),
-        _share("longer", "chosen is longer", (words(c) > words(r) for c, r in unequal),
-               "majority pairs whose sides have unequal numbers of words"),
-        _count("repeats", "of them repeats", len(majority) - len(distinct), "the same prompt, chosen and rejected"),
+        *_counted(found, ("agree_decisive", "agreement_decisive", "raters who both pick a side agree")),
+        *_flip(found),
+        *_counted(
+            found,
+            ("ties", "ties_items", "ties by majority"),
+            ("majority", "decided", "majority pairs"),
+            ("longer", "chosen_longer", "chosen is longer"),
+            ("repeats", "repeats", "majority pairs that are repeats"),
+        ),
         _count("word_true", "responses that are the value true", responses.count("true"), "read as the word"),
         _count("empty", "empty responses", sum(not text.strip() for text in responses)),
-    ]  # fmt: skip
+    ]
 
 
-def _self_instruct(records: Records) -> list[Measure]:
-    people, davinci = [r.demonstration for r in records], [r.davinci for r in records]
+def _self_instruct(records: Records, found: Profile) -> list[Measure]:
+    davinci = [r.davinci for r in records]
     return [
         _count("rows", "demonstrations", len(records)),
-        _mean_words("words_people", "length of the demonstration", people),
-        _mean_words("words_davinci", "length of davinci's output", davinci),
+        *_counted(
+            found,
+            ("words_people", "chosen_length", "length of the demonstration"),
+            ("words_davinci", "rejected_length", "length of davinci's output"),
+        ),
         _mean_words("words_finetuned", "length of the weak fine-tune's output", [r.finetuned for r in records]),
         _count("running_on", "davinci runs on", sum(real_rows.NEXT_INPUT in text for text in davinci),
                'outputs that go on to another task ("Input:")'),
@@ -406,7 +385,7 @@ def _self_instruct(records: Records) -> list[Measure]:
     ]  # fmt: skip
 
 
-_MEASURES: dict[str, Callable[[Records], list[Measure]]] = {
+_MEASURES: dict[str, Callable[[Records, Profile], list[Measure]]] = {
     "tulu1_human_eval": _tulu1,
     "feedbackqa_cdc": _feedbackqa,
     "qlora_gpt4_vicuna": _qlora,

@@ -29,6 +29,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from lessons_lib.data.preferences import SCORES
 from lessons_lib.errors import UserError
 
 BATCH_ROWS = 5_000
@@ -39,8 +40,6 @@ FORMS = {
     "unpaired": ("prompt", "completion", "label"),
     "verdicts": ("prompt", "first", "second", "verdict"),
 }
-SCORES = {side: (f"{side}_score", f"score_{side}", f"{side}_rating") for side in ("chosen", "rejected")}
-EXTRAS = ("item", "rater", "split", "chosen_first", *SCORES["chosen"], *SCORES["rejected"])
 _SIDES = {"first": 1, "second": -1, "tie": 0, None: None}
 
 _SCHEMA = pa.schema(

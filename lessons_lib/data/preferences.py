@@ -25,6 +25,9 @@ from typing import Any
 from lessons_lib.errors import UserError
 
 SHAPES = {"paired": ("prompt", "chosen", "rejected"), "unpaired": ("prompt", "completion", "label")}
+# What may stand beside a judgement: what was judged, by whom, in which split, what was shown first, and scores.
+SCORES = {side: (f"{side}_score", f"score_{side}", f"{side}_rating") for side in ("chosen", "rejected")}
+EXTRAS = ("item", "rater", "split", "chosen_first", *SCORES["chosen"], *SCORES["rejected"])
 ROLES = ("system", "user", "assistant", "tool")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 LISTED = 1000  # refused rows are all counted; the first thousand are also listed, so that memory stays flat
@@ -71,7 +74,8 @@ class Rows:
     After a pass: `shape` ("paired" or "unpaired"), `kept` and `refused_count` (numbers of rows),
     `refused` (a list of `Refusal`, the first 1,000), `skipped` (a `Counter` of reasons, ties for instance).
 
-    Make one with `check` or `readers.read`.
+    Of a file, also `reading` (how its rows are read), `example` (one of them) and `lost` (columns that are not read).
+    Set `on_left_out` to be told of every row left out. Make one with `check`, `readers.read` or `readers.judgements`.
     """
 
     shape: str | None
@@ -91,8 +95,8 @@ class Rows:
         keep: Sequence[str] = (),
         apart_from: Iterable[Mapping] | None = None,
         on_error: str = "raise",
-        table: Any = None,
-        judged: bool = False,
+        table: Any = None,  # of `readers`: a file with its reading
+        judged: bool = False,  # verdicts are rows too, and what stands beside a judgement is kept
     ):
         _expect_one_of("shape", shape, (None, *SHAPES))
         _expect_one_of("on_error", on_error, ("raise", "collect"))

@@ -12,7 +12,7 @@ import itertools
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,65 +20,13 @@ import duckdb
 import krippendorff
 import numpy as np
 
+from lessons_lib.data.findings import Figure, Profile
 from lessons_lib.data.judgements import EDGE, load, open_store
 from lessons_lib.errors import UserError
 from lessons_lib.metrics import wilson
 
 ALPHA_ITEMS = 200_000  # Krippendorff's alpha takes 72 bytes of memory an item
-UNITS = ("words", "characters", "tokens")  # of lengths
 LENGTH_RATIOS = (1.0, 1.1, 1.25, 1.5, 2.0)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured number.
-
-    Attributes:
-        value: None where the rows cannot tell; then `reason` says why.
-        unit: "share" (0 to 1), "count" (out of `n`), "words", "characters", "tokens" or "coefficient".
-        how: what was counted, in words.
-        n: how many things it was measured on.
-        low, high: ends of the 95 % interval; None where there is none to give (a census of the file's own rows).
-        assumes: what must hold for value and interval to mean what they say.
-        parts: the figure broken down, by label.
-    """
-
-    value: float | int | None
-    unit: str
-    how: str
-    n: int | None = None
-    low: float | None = None
-    high: float | None = None
-    assumes: str = ""
-    reason: str = ""
-    parts: Mapping[str, Figure] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        if self.value is None:
-            return f"unknown: {self.reason}"
-        show = {"share": lambda x: f"{100 * x:.1f} %", "coefficient": "{:.2f}".format}.get(self.unit, "{:,.0f}".format)
-        interval = f" ({show(self.low)} to {show(self.high)})" if self.low is not None else ""
-        unit = f" {self.unit}" if self.unit in UNITS else ""
-        return f"{show(self.value)}{unit}{interval}" + (f" of {self.n:,}" if self.n is not None else "")
-
-
-@dataclass(frozen=True)
-class Profile:
-    """The figures of one dataset by name; `form` is a key of `judgements.FORMS`. Holds no text of the dataset."""
-
-    name: str
-    form: str
-    figures: Mapping[str, Figure]
-
-    def __getitem__(self, name: str) -> Figure:
-        return self.figures[name]
-
-    def value(self, name: str) -> float | int | None:
-        """The number alone; None where it is unknown or does not apply to this form."""
-        return self.figures[name].value if name in self.figures else None
-
-    def as_dict(self) -> dict:
-        return asdict(self)
 
 
 def profile(

@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from lessons_lib.data import columns as parts
-from lessons_lib.data.judgements import EXTRAS
-from lessons_lib.data.preferences import PreferenceDataError, Problem, Refusal, Rows, Skipped, excerpt
+from lessons_lib.data.preferences import EXTRAS, PreferenceDataError, Problem, Refusal, Rows, Skipped, excerpt
 from lessons_lib.data.schemas import HUB_IDS, Reading, SchemaError, named, recognise
 from lessons_lib.errors import UserError
 

@@ -126,7 +126,7 @@ def _columns(sample: Sample) -> str:
 def _nothing_fits(sample: Sample) -> str:
     """What is missing, in words: the part of a preference that no column plays."""
     found = f"the columns are {_columns(sample)}"
-    prompt = next(iter(sample._prompt_columns(())), None)
+    prompt = next(iter(sample.prompt_columns(())), None)
     reply = sample.first_of(COMPLETIONS, "text", "turn", "turns")
     if (sides := sample.contrast_names()) and not sample.contrast():
         return f"no row holds both '{sides[0]}' and '{sides[1]}'; {found}"
@@ -233,7 +233,7 @@ def _marked(sample: Sample, name: str) -> bool:
 
 
 def _other_prompt(sample: Sample, sides: tuple[str, str]) -> bool:
-    return next(sample._prompt_columns(sides), None) is not None
+    return next(sample.prompt_columns(sides), None) is not None
 
 
 def _implicit(sample: Sample) -> Reading | None:

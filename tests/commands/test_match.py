@@ -115,6 +115,17 @@ def test_a_budget_that_cannot_be_ends_with_code_2(pairs, extra, says, capsys):
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["match", "profile"])
+def test_a_real_dataset_needs_neither_files_nor_network(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LESSONS_DATA_DIR", str(tmp_path / "nothing"))
+    assert main([command, "tulu1_human_eval"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "figures that the project computed on" in told and "the files cannot be had" in told
+    record = answer(capsys, command, "tulu1_human_eval")
+    figures = record["figures"] if command == "profile" else record["profile"]["figures"]
+    assert figures["agreement"]["n"] == 169 and figures["ties"]["value"] == pytest.approx(0.327, abs=5e-4)
+
+
 def test_a_missing_file_prints_no_traceback(tmp_path):
     command = [sys.executable, "-m", "lessons_lib", "match", str(tmp_path / "absent.jsonl")]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})

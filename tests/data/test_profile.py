@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lessons_lib.data import figures, judgements, readers, real
+from lessons_lib.data import judgements, readers, real
 from lessons_lib.data.preferences import check
 from lessons_lib.data.profile import Figure, cohen_kappa, flip_rate, profile
 from lessons_lib.errors import UserError
@@ -559,21 +559,3 @@ def test_the_figures_of_the_real_datasets_that_are_no_single_number(measured):
     assert sorted(round(part.value, 2) for part in pandalm["kappa"].parts.values()) == [0.85, 0.86, 0.88]
     assert measured("qlora_gpt4_vicuna")["first_wins"].n == 3867
     assert measured("feedbackqa_cdc")["agreement"].n == 2124
-
-
-@pytest.mark.real_data
-@pytest.mark.parametrize(
-    ("name", "ours", "committed"),
-    [
-        ("tulu1_human_eval", "ties", "ties"),
-        ("tulu1_human_eval", "agreement", "agree"),
-        ("tulu1_human_eval", "flip_rate", "flip"),
-        ("feedbackqa_cdc", "up_share", "up"),
-        ("qlora_gpt4_vicuna", "first_wins", "first_wins"),
-        ("pandalm_testset", "unanimous", "unanimous"),
-    ],
-)
-def test_two_implementations_agree(measured, name, ours, committed):
-    """DuckDB's answer and the plain loops of `figures` were written apart."""
-    by_key = {m.key: m.value for m in figures.committed(name)["measures"]}
-    assert measured(name).value(ours) == pytest.approx(by_key[committed], rel=1e-9)

@@ -6,10 +6,12 @@ The figures are the committed ones, the answers those of `decide.recommend`. A f
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
-from lessons_lib.advice.decide import Facts, Recommendation, briefs, recommend
+from lessons_lib.advice.decide import Constraints, Facts, Recommendation, briefs, recommend
 from lessons_lib.data import figures
+from lessons_lib.data.findings import Profile
 from lessons_lib.explorers import Axis, Bars, Explorer, Panel, Readout, Slider
 from lessons_lib.methods import METHODS
 
@@ -25,39 +27,33 @@ TERMS = {
     "a fine-tuned model, no reference to be had": {"checkpoint": "sft", "reference": "none"},
     "a base model": {"checkpoint": "base", "reference": "precomputed"},
 }
-# A figure for the reader: the key of its measure in each dataset that has it.
+# A figure for the reader: its name in the profile of each dataset that has it.
 SHOWN = {
-    "two judgements of one thing agree": {
-        "tulu1_human_eval": "agree", "feedbackqa_cdc": "agree", "qlora_gpt4_vicuna": "same_verdict",
+    "two judgements that take a side agree": {
+        "tulu1_human_eval": "agreement_decisive", "feedbackqa_cdc": "agreement_decisive",
+        "qlora_gpt4_vicuna": "order_same",
     },
-    "labels flipped, as raters' agreement implies": {"tulu1_human_eval": "flip", "feedbackqa_cdc": "flip"},
-    "the longer response wins": {"tulu1_human_eval": "longer", "qlora_gpt4_vicuna": "longer"},
-    "the response shown first wins": {"qlora_gpt4_vicuna": "first_wins"},
-    "ties": {"tulu1_human_eval": "ties"},
-    "ratings that are up": {"tulu1_human_eval": "acceptable", "feedbackqa_cdc": "up"},
+    "labels flipped, as raters' agreement implies": {"tulu1_human_eval": "flip_rate", "feedbackqa_cdc": "flip_rate"},
+    "the longer response wins": {"tulu1_human_eval": "chosen_longer", "qlora_gpt4_vicuna": "chosen_longer"},
+    "the response shown first wins": {"tulu1_human_eval": "first_wins", "qlora_gpt4_vicuna": "first_wins"},
+    "ties": {"tulu1_human_eval": "ties", "qlora_gpt4_vicuna": "ties"},
+    "ratings that are up": {"tulu1_human_eval": "thumbs_up", "feedbackqa_cdc": "up_share"},
 }  # fmt: skip
 ENDS = ("low end", "estimate", "high end")
 
 
 @cache
-def measures(dataset: str) -> dict[str, figures.Measure]:
-    return {measure.key: measure for measure in figures.committed(DATASETS[dataset])["measures"]}
+def profile(dataset: str) -> Profile:
+    return figures.committed(DATASETS[dataset])["profile"]
 
 
 @cache
 def facts(dataset: str, terms: str, end: str) -> Facts:
     """The facts of a dataset under some terms, with the flip rate at one end of its interval."""
-    found, flips = measures(dataset), measures(dataset).get("flip")
-    ends = flips and {"low end": flips.low or flips.value, "high end": flips.high or flips.value}
-    known = {"shape": "paired", "rows": found["verdicts" if "verdicts" in found else "rows"].value}
-    if flips:
-        known |= {"flip_rate": ends.get(end, flips.value), "flip_low": flips.low, "flip_high": flips.high}
-    if "up" in found:
-        known |= {"shape": "unpaired", "rows": found["ratings"].value, "up_share": found["up"].value}
-    if "acceptable" in found:
-        known |= {"thumbs_up": found["acceptable"].value, "thumbs_blind": found["equal_votes"].value}
     brief = vars(briefs()[DATASETS[dataset]].constraints)
-    return Facts(prompts=0, **known, **{**brief, **TERMS[terms]})
+    found = Facts.from_profile(profile(dataset), Constraints(**{**brief, **TERMS[terms]}))
+    at = {"low end": found.flip_low, "high end": found.flip_high}.get(end)
+    return found if at is None else replace(found, flip_rate=at)
 
 
 @cache
@@ -68,7 +64,7 @@ def advice(dataset: str, terms: str, end: str) -> Recommendation:
 def shown(dataset: str, figure: str) -> float:
     """A figure of a dataset; 0 where it cannot have one."""
     key = SHOWN[figure].get(DATASETS[dataset])
-    return measures(dataset)[key].value if key else 0.0
+    return profile(dataset).value(key) if key else 0.0
 
 
 def name(method: str) -> str:
