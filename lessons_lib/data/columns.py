@@ -27,9 +27,11 @@ CONTRASTS = (
     ("chosen", "rejected"), ("preferred", "non_preferred"), ("preferred", "nonpreferred"),
     ("preferred", "dispreferred"), ("preferred", "rejected"), ("accepted", "rejected"), ("selected", "rejected"),
     ("better", "worse"), ("best", "worst"), ("positive", "negative"), ("pos", "neg"), ("good", "bad"),
-    ("preferred", "other"), ("win", "lose"), ("winner", "loser"), ("winning", "losing"), ("w", "l"), ("", "rejected"),
+    ("preferred", "other"), ("win", "lose"), ("winner", "loser"), ("winning", "losing"), ("w", "l"),
+    ("j", "k"), ("", "rejected"),
 )  # fmt: skip
 MARKERS = (("1", "2"), ("0", "1"), ("a", "b"), ("first", "second"), ("left", "right"))
+_MARK = re.compile(r"\d+|[a-h]|first|second|third|left|right")
 VERDICTS = (
     "verdict", "preference", "preferred", "winner", "label", "labels", "choice", "better", "better_response_id",
     "better_response", "overall_preference", "human_preference", "judgment", "judgement", "vote", "chosen", "gold",
@@ -118,21 +120,33 @@ class Sample:
 
     def sides(self) -> tuple[str, str, tuple[str, str]] | None:
         """The columns of two replies told apart by a number or letter, and the two marks."""
+        for by_mark in self._marked_replies():
+            for one, other in MARKERS:
+                if set(by_mark) == {one, other}:
+                    return by_mark[one], by_mark[other], (one, other)
+        return None
+
+    def numbered(self, *stem: str) -> list[str]:
+        """Three or more columns told apart by numbers or letters, in their order: replies, or those named `stem`."""
+        marked = [self._by_stem("number").get(stem, {})] if stem else self._marked_replies()
+        several = next((by_mark for by_mark in marked if len(by_mark) > 2), {})
+        return [several[mark] for mark in sorted(several, key=lambda mark: (len(mark), mark))]
+
+    def _marked_replies(self) -> Iterator[dict[str, str]]:
+        for stem, by_mark in self._by_stem("text", "turn", "turns").items():
+            if not stem or (set(stem) & _REPLY_WORDS and stem != ("model",)):
+                yield by_mark
+
+    def _by_stem(self, *kinds: str) -> dict[tuple, dict[str, str]]:
+        """Columns by name without its last number or letter: ("response",) → {"1": "response_1", …}."""
         named: dict[tuple, dict[str, str]] = {}
         for name in self.kinds:
             words = tokens(name)
-            marks = [word for word in words if any(word in pair for pair in MARKERS)]
-            if marks and self.has(name, "text", "turn", "turns"):
-                stem = list(words)
-                stem.reverse()
-                stem.remove(marks[-1])
-                named.setdefault(tuple(reversed(stem)), {})[marks[-1]] = name
-        for stem, by_mark in named.items():
-            if not stem or (set(stem) & _REPLY_WORDS and stem != ("model",)):
-                for one, other in MARKERS:
-                    if one in by_mark and other in by_mark and len(by_mark) == 2:
-                        return by_mark[one], by_mark[other], (one, other)
-        return None
+            marks = [place for place, word in enumerate(words) if _MARK.fullmatch(word)]
+            if marks and self.has(name, *kinds):
+                stem = tuple(words[: marks[-1]] + words[marks[-1] + 1 :])
+                named.setdefault(stem, {})[words[marks[-1]]] = name
+        return named
 
     def prompt(self, used: Sequence[str]) -> tuple[str, Callable[[Mapping], str | list[dict]]] | None:
         """How the prompt is made: the columns in words, and the function that makes it from a row."""

@@ -443,9 +443,30 @@ TextRecord = tuple[int, str, dict | Refusal]  # line, the text it was read from,
 
 
 def _jsonl(file: IO[str], source: str) -> Iterator[TextRecord]:
-    for line, text in enumerate(file, 1):
+    """One object a line; a file that only bears the name, and is a list or objects over many lines, is read as JSON."""
+    begin = []
+    for text in file:
+        begin.append(text)
+        if text.strip():
+            break
+    first = begin[-1].lstrip("\ufeff ").rstrip() if begin else ""
+    if first in ("[", "{") or first.startswith("[{"):
+        yield from _json(_PutBack("".join(begin), file), source)
+        return
+    for line, text in enumerate(itertools.chain(begin, file), 1):
         if text.strip():
             yield line, text, _parse_line(text, source, line)
+
+
+class _PutBack:
+    """A file whose beginning was read already, to be read from its start again (a compressed one cannot seek)."""
+
+    def __init__(self, begin: str, file: IO[str]):
+        self._begin, self._file = begin, file
+
+    def read(self, size: int) -> str:
+        begin, self._begin = self._begin, ""
+        return begin or self._file.read(size)
 
 
 def _parse_line(text: str, source: str, line: int) -> dict | Refusal:

@@ -376,17 +376,19 @@ def _several_replies(sample: Sample) -> Reading | None:
     name = sample.first_of(
         (*LISTS, "ranked_responses", "ranked_completions", "ranked_answers"), "texts", "objects", "several turns"
     )
-    prompt = sample.prompt([name] if name else ())
-    if name is None or prompt is None:
+    columns = [] if name else sample.numbered()
+    prompt = sample.prompt([name] if name else columns)
+    if not (name or columns) or prompt is None:
         return None
     says, make = prompt
-    order = _order_of(sample, name)
+    order = _order_of(sample, name or columns[0])
 
     def convert(row: Mapping) -> list[dict]:
-        replies = [turns.as_reply(reply) if not _is_object(reply) else _text_in(reply) for reply in row[name]]
+        came = row[name] if name else [row[column] for column in columns]
+        replies = [turns.as_reply(reply) if not _is_object(reply) else _text_in(reply) for reply in came]
         return list(compared(make(row), replies, order.values(row)))
 
-    return Reading(order.schema, f"prompt: {says}, replies: {name}, {order.says}", convert)
+    return Reading(order.schema, f"prompt: {says}, replies: {name or ', '.join(columns)}, {order.says}", convert)
 
 
 @dataclass(frozen=True)
@@ -410,12 +412,20 @@ def _order_of(sample: Sample, replies: str) -> _Order:
         )
     if order := sample.first_of(("order",), "numbers"):
         return _Order("ranked-replies", f"best to worst: {order}", lambda row: _places(row[order]))
+    for word, sign in (*((word, 1) for word in SCORES), *((word, -1) for word in RANKS)):
+        if columns := sample.numbered(word):
+            schema = "scored-replies" if sign > 0 else "ranked-replies"
+            return _Order(schema, ", ".join(columns), partial(_from_columns, columns=columns, sign=sign))
     if sample.has(replies, "objects"):
         return _inside(sample, replies)
     if "ranked" in replies or replies == "output":
         return _Order("best-first", "the best first", lambda row: [-float(n) for n in range(len(row[replies]))])
     ways = ["--columns scores=YOURS", "--columns ranks=YOURS", f"--columns ranked_responses={replies} (the best first)"]
     raise Ambiguous(f"'{replies}' holds several replies a row, and nothing says which is better", ways)
+
+
+def _from_columns(row: Mapping, *, columns: Sequence[str], sign: int) -> list[float]:
+    return [sign * float(row[column]) for column in columns]
 
 
 def _is_own_inverse(ranking: Sequence) -> bool:

@@ -163,6 +163,7 @@ SHAPES = {
     ),
     "scores of K": ({"prompt": ASK, "responses": [BAD, GOOD], "scores": [1, 4]}, TEXT, "scored-replies"),
     "ranks of K": ({"prompt": ASK, "completions": [BAD, GOOD], "ranks": [2, 1]}, TEXT, "ranked-replies"),
+    "Stack Exchange": ({"question": ASK, "response_j": GOOD, "response_k": BAD}, TEXT, "named-pairs"),
     "best first": ({"prompt": ASK, "ranked_responses": [GOOD, BAD]}, TEXT, "best-first"),
     "replies with scores": (
         {"prompt": ASK, "completions": [{"text": BAD, "score": 1}, {"text": GOOD, "score": 4}]},
@@ -218,6 +219,15 @@ def test_what_match_reads_is_what_train_reads(tmp_path, shape):
     path = written(tmp_path, [SHAPES[shape][0]] * 3)
     judged, trained = judgements(path), read(path)
     assert len(list(judged)) == len(list(trained)) == 3 and judged.reading.schema == trained.reading.schema
+
+
+@pytest.mark.parametrize(
+    "told", [{"ranking": [2, 1, 3]}, {"scores": [2, 5, 1]}, {"rank_1": 2, "rank_2": 1, "rank_3": 3}]
+)
+def test_replies_in_numbered_columns_are_compared_with_each_other(tmp_path, told):
+    row = {"prompt": ASK, "response_1": "Six.", "response_2": GOOD, "response_3": BAD, **told}
+    source = read(written(tmp_path, [row]))
+    assert [(pair["chosen"], pair["rejected"]) for pair in source] == [(GOOD, "Six."), ("Six.", BAD), (GOOD, BAD)]
 
 
 def test_messages_of_one_table_become_trees(tmp_path):
@@ -357,6 +367,13 @@ def test_one_object_around_the_rows_is_opened(tmp_path):
         path = tmp_path / "rows.json"
         path.write_text(json.dumps(wrapped))
         assert list(read(path)) == [TEXT, TEXT]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_list_that_is_called_jsonl_is_read(tmp_path, indent):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps([TEXT, TEXT], indent=indent))
+    assert list(read(path)) == [TEXT, TEXT]
 
 
 def test_zstd_carriage_returns_and_a_byte_order_mark(tmp_path):
