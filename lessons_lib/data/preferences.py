@@ -261,9 +261,6 @@ def check_row(record: Mapping, shape: str | None) -> Problem | None:
     if shape == "paired" and _same(record["chosen"], record["rejected"]):
         fix = "a tie is no preference: drop the row"
         return "rejected", _ANOTHER_TEXT, excerpt(record["rejected"]), fix
-    reply = record["chosen" if shape == "paired" else "completion"]
-    if isinstance(reply, str) and record["prompt"].strip() == reply.strip():
-        return "prompt", "a text that asks for the reply", "the reply itself", "name the prompt's own column"
     return None
 
 

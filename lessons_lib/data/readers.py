@@ -9,6 +9,7 @@ stand in the file.
 from __future__ import annotations
 
 import ast
+import contextlib
 import csv
 import gzip
 import io
@@ -147,8 +148,11 @@ class _Table:
             return None
         _check_mapping(self.source, self.columns, self.peek)
         if self._schema:
-            return named(self._schema, self.peek, self.source)
-        return recognise(self.peek, self.source, up_from=self._up_from)
+            found = named(self._schema, self.peek, self.source)
+        else:
+            found = recognise(self.peek, self.source, up_from=self._up_from)
+        _check_prompts(self.source, found, self.peek)
+        return found
 
     @cached_property
     def example(self) -> dict | None:
@@ -315,6 +319,21 @@ def _check_mapping(source: str, columns: Mapping[str, str], rows: Sequence[dict]
             f"{source}: '{chosen}' and '{rejected}' are told apart by number or letter alone, and the column "
             f"'{verdict}' says row by row which is better: a fixed mapping would turn rows round",
             [f"--columns first={chosen} second={rejected} verdict={verdict}", "no --columns: the schema two-replies"],
+        )
+
+
+def _check_prompts(source: str, reading: Reading, rows: Sequence[dict]) -> None:
+    """Refuse a reading under which most prompts are the whole text of a reply."""
+    same = 0
+    for row in rows if reading.convert else ():
+        with contextlib.suppress(*_CONVERSION_ERRORS):
+            found = reading.convert(row)
+            if isinstance(found, dict):
+                same += found["prompt"] in (found.get("chosen"), found.get("completion"), found.get("first"))
+    if 2 * same > len(rows):
+        raise SchemaError(
+            f"{source}: in {same:,} of the first {len(rows):,} rows the prompt is the whole text of a reply",
+            ["--columns prompt=YOURS", "--schema NAME (`data schemas` lists them)"],
         )
 
 
