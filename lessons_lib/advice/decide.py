@@ -23,7 +23,7 @@ from lessons_lib.methods import METHODS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lessons_lib.data.profile import Profile
+    from lessons_lib.data.findings import Profile
 
 NOTHING_MEASURED = (
     "The matched comparison of the five methods has not been measured here yet: this advice rests on the papers "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lessons_lib import COMMAND
 from lessons_lib.advice.decide import Recommendation
 from lessons_lib.advice.match import Hardware, Match
-from lessons_lib.data.profile import Figure, Profile
+from lessons_lib.data.findings import Figure, Profile
 from lessons_lib.memory.estimate import GIB, USABLE
 from lessons_lib.methods import METHODS
 

@@ -206,6 +206,7 @@ def _counted(found: Profile, *wanted: tuple[str, str, str]) -> list[Measure]:
 
 
 def _as_measure(key: str, what: str, figure: Figure) -> Measure:
+    assert figure.value is not None, key
     unit = {"coefficient": "kappa"}.get(figure.unit, figure.unit)
     n = None if unit == "count" else figure.n
     return Measure(key, what, figure.value, unit, figure.how, n, figure.low, figure.high)
@@ -281,6 +282,7 @@ def _shown_both_ways(groups: Iterable[list]) -> int:
 
 def _feedbackqa(records: Records, found: Profile) -> list[Measure]:
     both = found["both_labels"]
+    assert both.value is not None and both.n is not None
     return [
         _count("rows", "rows", len(records), "a question and a passage, two files"),
         *_counted(
