@@ -19,6 +19,7 @@ OUT = Path("runs/benchmark")
 QUICK_REGIME, QUICK_SEEDS = "near_deterministic", range(3)
 
 
+SHOP_PROCESSES = 2  # each takes about 5 GB of memory
 SHOP_QUICK = {"regimes": ["clean"], "arms": ["dpo", "sft"], "seeds": "0"}
 
 
@@ -55,7 +56,7 @@ def add_arguments(parser) -> None:
                      help="to choose from on validation prompts, the same for every arm")  # fmt: skip
     own.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of every run: see `train`")
     how = parser.add_argument_group("how it runs")
-    how.add_argument("--jobs", type=int, help="processes (default: as many as cores)")
+    how.add_argument("--jobs", type=int, help="processes (default: as many as cores; of the shop, 5 GB each, two)")
     how.add_argument("--dask", metavar="ADDRESS", default="", help="a Dask scheduler to hand the runs to")
     how.add_argument("--out", type=Path, default=OUT, help=f"folder for the tables; goes on where it stopped ({OUT})")
     how.add_argument("--no-progress", dest="progress", action="store_false", help="no progress bar")
@@ -97,8 +98,9 @@ def run(arguments) -> int:
     return 0
 
 
-def _how(arguments) -> dict:
-    jobs = arguments.jobs if arguments.jobs is not None else os.cpu_count()
+def _how(arguments, most: int | None = None) -> dict:
+    """How runs are shared out; `most` processes unless --jobs says more."""
+    jobs = arguments.jobs if arguments.jobs is not None else min(os.cpu_count(), most or os.cpu_count())
     if jobs < 1:
         raise UserError(f"--jobs: expected at least 1, got {jobs}")
     return {"jobs": jobs, "dask": arguments.dask, "progress": arguments.progress}
@@ -119,20 +121,38 @@ def _run_shop(arguments) -> int:
     setup = Setup(arguments.device, bf16) if not arguments.model else Setup(arguments.device, bf16, arguments.model)
     command = shlex.join(["python", "-m", "lessons_lib", *sys.argv[1:]])
     what = {"regimes": regimes, "arms": arms, "command": command}
+    how = _how(arguments, most=1 if arguments.device != "cpu" else SHOP_PROCESSES)
     if arguments.part == "tuning":
-        _print_shop_search(shop_record.tune(arguments.out, setup, **what, **_how(arguments)))
+        _print_shop_search(shop_record.tune(arguments.out, setup, **what, **how))
         return 0
     seeds = _seeds(arguments.seeds or f"0-{shop_design.SEEDS[-1]}")
     chosen = shop_record.points(shop_record.searched(arguments.out, setup))
     if arguments.quick and not all((regime, arm) in chosen for regime in regimes for arm in arms):
         print("nothing has been searched yet: settings from short trials, a first look and no comparison")
         chosen = {(regime, arm): point for regime in regimes for arm, point in shop_design.STARTING.items()}
-    path = shop_record.matrix(arguments.out, setup, chosen, seeds=seeds, **what, **_how(arguments))
+    path = shop_record.matrix(arguments.out, setup, chosen, seeds=seeds, **what, **how)
     _print(path, {"checkpoint": setup.model})
+    _print_texts(path, setup.model)
     left = shop_record.missing(shop_record.final(path))
     if left:
         print(f"{len(left)} runs of stage 1 are missing: nothing here says which method is ahead")
     return 0
+
+
+def _print_texts(path: Path, model: str) -> None:
+    """What each run answers to the first two of the fixed requests in the end."""
+    import json
+
+    from lessons_lib.lab.shop.requests import fixed_requests
+    from lessons_lib.recorded import store
+
+    table = store.read(path.stem, path.parent)
+    runs = table[table["checkpoint"] == model].to_dict("records")
+    for place, request in enumerate(fixed_requests()[:2]):
+        print(f"\n{request.person}: {request.words} ({request.price} dollars)")
+        for run in runs:
+            *_, last = json.loads(run["texts"]).values()
+            print(f"  {run['regime']} {run['arm']} seed {run['seed']}: {last[place]['text']!r}")
 
 
 def _print_shop_search(path: Path) -> None:

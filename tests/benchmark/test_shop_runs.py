@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lessons_lib.__main__ import main
 from lessons_lib.benchmark import shop_record, shop_runs
 from lessons_lib.benchmark.design import Point
 from lessons_lib.benchmark.shop_design import ARMS, BATCH, REGIMES
@@ -151,3 +152,32 @@ def test_a_run_at_another_setting_is_made_again():
     work = Run(Setup(bf16=False), {("clean", "dpo"): Point({"beta": 0.1}, 3e-5)})
     row = {"regime": "clean", "arm": "dpo", "strength": '{"beta": 0.1}', "learning_rate": 3e-5, "stop": 1.0}
     assert work.current(row) and not work.current({**row, "stop": 0.5})
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--part", "scale"], "--part: the shop has matrix and tuning, got scale"),
+        (["--arms", "cdpo"], "--arms: expected some of dpo, ipo, kto, orpo, simpo, sft, untouched, got cdpo"),
+        (["--regimes", "cyclic"], "--regimes: expected some of clean, noisy_40, near_deterministic, unary_10"),
+        (["--jobs", "0"], "--jobs: expected at least 1, got 0"),
+    ],
+)
+def test_the_command_refuses_what_the_shop_has_not(arguments, said, tmp_path, capsys):
+    assert main(["benchmark", "--world", "shop", "--out", str(tmp_path), *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_quick_look_says_that_nothing_was_searched_and_shows_texts(tmp_path, capsys, monkeypatch):
+    def pretend(setup, regime, arm, point, seed):
+        replies = [{"text": f"{arm} says so", "ended": True, "gold": 1.0}] * 8
+        row = {"regime": regime, "arm": arm, "seed": seed, **setup.written, **shop_record.design.written(point)}
+        return {**row, "gold": 1.0, "texts": json.dumps({"12": replies, "24": replies})}
+
+    monkeypatch.setattr(shop_runs, "run", pretend)
+    monkeypatch.setattr(store, "RECORDED", tmp_path / "recorded")
+    quick = ["--quick", "--jobs", "1", "--precision", "float32", "--no-progress", "--out", str(tmp_path / "out")]
+    assert main(["benchmark", "--world", "shop", *quick]) == 0
+    out = capsys.readouterr().out
+    assert "nothing has been searched yet" in out and "runs of stage 1 are missing" in out
+    assert "clean dpo seed 0: 'dpo says so'" in out and "clean sft seed 0: 'sft says so'" in out
