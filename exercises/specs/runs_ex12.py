@@ -50,11 +50,10 @@ def as_log(rows: list[dict]) -> dict[str, list]:
 
 def stored(name: str) -> dict[str, list]:
     """One log of tests/advice/diagnose_logs; `gold` is left out, as nobody's own run has it."""
-    from lessons_lib.advice import diagnose
+    from lessons_lib.advice import logs
 
     path = next(path for path in (LOGS / f"{name}.csv", LOGS / f"{name}.json") if path.exists())
-    rows = diagnose._json_rows(path) if path.suffix == ".json" else diagnose._csv_rows(path)
-    return as_log([row for row in rows if "loss" in row])
+    return as_log([row for row in logs.rows_of(path) if "loss" in row])
 
 
 def fresh(name: str, offset: int) -> dict[str, list]:

@@ -1,30 +1,26 @@
-"""Reads the log of a preference run and names the faults it shows: what was seen, what it means, what to try first.
+"""Names the faults that the log of a preference run shows: what was seen, what it means, what to try first.
 
 A fault is one record of `FAULTS`: the columns it needs, a rule, and its words. A rule compares thirds of the
-run, so that one odd batch raises no alarm. Its thresholds are our judgement, set before and checked on runs made
-with each fault on purpose and on healthy ones (tests/advice/diagnose_logs). A log without a fault's columns says
-nothing about it: `Diagnosis.unknown` lists what could not be looked for.
+run, so that one odd batch raises no alarm; of fewer than `logs.THIRDS` rows it compares the first, a middle and
+the last, and asks for more. Thresholds are our judgement, set before and checked on runs made with each fault on
+purpose and on healthy ones (tests/advice/diagnose_logs). A log without a fault's columns says nothing about it:
+`Diagnosis.unknown` lists what could not be looked for.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lessons_lib.errors import UserError
+from lessons_lib.advice.logs import THIRDS, Log
 
 if TYPE_CHECKING:
     from lessons_lib.plots import Picture
 
-SHORTEST = 6  # logged rows; with fewer there are no thirds to compare
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -34,22 +30,36 @@ class Fault:
 
     Attributes:
         key, name: for scripts and for people.
-        columns: metrics without which it cannot be looked for, under TRL's names.
+        columns: metrics without which it cannot be looked for, under TRL's names; "a|b" asks for either.
         curve: the metric to show.
-        rule: (`Log`) -> the numbers that `evidence` names, or None where the log does not show it.
+        rule: (`Log`) -> what `evidence` names, or None where the log does not show it. "usual" among the names says
+            that healthy runs show as much, "curve" that another metric shows it.
         evidence, meaning, remedy: what was seen, what it means, what to try first.
         source: what the meaning and the remedy rest on.
+        least: finite values of each column without which nothing can be said.
+        fatal: whether the run is void, so that nothing is said about how it went.
     """
 
     key: str
     name: str
     columns: tuple[str, ...]
     curve: str
-    rule: Callable[[Log], Mapping[str, float] | None]
+    rule: Callable[[Log], Mapping[str, object] | None]
     evidence: str
     meaning: str
     remedy: str
     source: str
+    least: int = 2
+    fatal: bool = False
+
+    def lacks(self, log: Log) -> str:
+        """What the log would need for this fault to be looked for; empty where it has all."""
+        wanted = {name: _names(log, name) for name in self.columns}
+        missing = [name.replace("|", " or ") for name, names in wanted.items() if not names]
+        if missing:
+            return " and ".join(missing)
+        values = min(max(len(log.given(n)) for n in names) for names in wanted.values())
+        return "" if values >= self.least else f"{self.least} logged values; there are {values}"
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,7 @@ class Finding:
     fault: Fault
     evidence: str
     usual: bool
+    curve: str
     steps: np.ndarray
     values: np.ndarray
 
@@ -66,7 +77,7 @@ class Finding:
     def panel(self) -> str:
         """The curve's metric and range."""
         finite = self.values[np.isfinite(self.values)]
-        return f"{self.fault.curve}\n{finite.min():.3g} to {finite.max():.3g}" if len(finite) else self.fault.curve
+        return f"{self.curve}\n{finite.min():.3g} to {finite.max():.3g}" if len(finite) else self.curve
 
     @property
     def scaled(self) -> np.ndarray:
@@ -111,100 +122,25 @@ class Diagnosis:
         )
 
 
-@dataclass(frozen=True)
-class Log:
-    """The metrics of one run: column name to (rows,), NaN where a row has none. Evaluation rows are left out.
-
-    `strength` is the reward's factor, β or τ, of a method with a reference, where it is known; `spoilt` says for
-    each metric that is not finite anywhere in which rows the log says so.
-    """
-
-    source: str
-    columns: Mapping[str, np.ndarray]
-    strength: float | None = None
-    spoilt: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-    @property
-    def steps(self) -> np.ndarray:
-        return self.columns.get("step", np.arange(1, self.rows + 1))
-
-    @property
-    def rows(self) -> int:
-        return max((len(values) for values in self.columns.values()), default=0)
-
-    def given(self, name: str) -> np.ndarray:
-        """The values that the log has for a metric."""
-        values = self.columns[name]
-        return values[np.isfinite(values)]
-
-    def curve(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and values of the rows in which the log says something about a metric, be it that it is NaN."""
-        said = np.isfinite(self.columns[name]) | self.spoilt.get(name, False)
-        return self.steps[said], self.columns[name][said]
-
-    def thirds(self, name: str) -> SimpleNamespace:
-        """Mean, standard error and last value over the first, middle and last third of a metric's values."""
-        parts = np.array_split(self.given(name), 3)
-        means = [part.mean() for part in parts]
-        errors = [part.std(ddof=1) / math.sqrt(len(part)) if len(part) > 1 else math.inf for part in parts]
-        return SimpleNamespace(first=means[0], middle=means[1], last=means[2], errors=errors, end=parts[2][-1])
-
-    def surely_changed(self, name: str) -> float:
-        """Last third minus first third, or 0 where that is less than three standard errors."""
-        thirds = self.thirds(name)
-        change = thirds.last - thirds.first
-        return change if abs(change) > 3 * math.hypot(thirds.errors[0], thirds.errors[2]) else 0.0
-
-
 def diagnose(log: Log) -> Diagnosis:
-    """Look for every fault of `FAULTS` in a log."""
-    findings, unknown = [], []
-    for fault in FAULTS:
-        if not all(name in log.columns and _enough(log, name, fault) for name in fault.columns):
+    """Look for every fault of `FAULTS` in a log; where the run is void, only for what makes it so."""
+    if _look(log, [fault for fault in FAULTS if fault.fatal]).keys:
+        return _look(log, [fault for fault in FAULTS if fault.fatal or fault.key in _OF_A_VOID_RUN])
+    return _look(log, FAULTS)
+
+
+def _look(log: Log, faults: Iterable[Fault]) -> Diagnosis:
+    findings, unknown = list[Finding](), list[Fault]()
+    for fault in faults:
+        if fault.lacks(log):
             unknown.append(fault)
             continue
         seen = fault.rule(log)
         if seen is not None:
-            curve = log.curve(fault.curve)
-            findings.append(Finding(fault, fault.evidence.format(**seen), bool(seen.get("usual")), *curve))
-        if findings and findings[0].fault.key == "not_finite":
-            break  # what comes after the weights have gone says nothing
+            curve = str(seen.get("curve", fault.curve))
+            evidence = fault.evidence.format(**seen)
+            findings.append(Finding(fault, evidence, bool(seen.get("usual")), curve, *log.curve(curve)))
     return Diagnosis(log, tuple(findings), tuple(unknown))
-
-
-def read_log(path: str | Path, *, strength: float | None = None) -> Log:
-    """Read TRL's trainer_state.json (or the folder that holds it), a CSV of metrics, or our own history as CSV.
-
-    Args:
-        path: the file, or a folder with one.
-        strength: β or τ of the run; with it, a moving reference can be seen.
-
-    Raises:
-        UserError: no such file, no rows, or none of the metrics that are looked at.
-    """
-    path = _file(Path(path).expanduser())
-    try:
-        rows = _json_rows(path) if path.suffix == ".json" else _csv_rows(path)
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"log: cannot read {path}: {error}") from error
-    log = log_of(rows, source=path.name, strength=strength)
-    if not any(name in log.columns for fault in FAULTS for name in fault.columns):
-        found = ", ".join(sorted(log.columns)) or "no numbers"
-        raise UserError(f"log: expected metrics such as rewards/margins or logps/chosen in {path}, found {found}")
-    return log
-
-
-def log_of(rows: Sequence[Mapping], *, source: str = "log", strength: float | None = None) -> Log:
-    """A `Log` from rows of metrics, as `history.to_dict("records")` gives them; text counts as missing."""
-    rows = [row for row in rows if not any(name.startswith(("eval_", "train_")) for name in row)]
-    if len(rows) < SHORTEST:
-        raise UserError(f"log: expected at least {SHORTEST} logged steps, got {len(rows)}; set logging_steps lower")
-    names = dict.fromkeys(name for row in rows for name in row)
-    table = {name: np.array([_number(row.get(name)) for row in rows]) for name in names}
-    written = {name: np.array([_is_nan(row.get(name)) for row in rows]) for name in names}
-    spoilt = {name: values for name, values in written.items() if values.any()}
-    kept = {name: values for name, values in table.items() if np.isfinite(values).any() or name in spoilt}
-    return Log(source, kept, strength, spoilt)
 
 
 def sparkline(values: np.ndarray, width: int = 48) -> str:
@@ -219,66 +155,160 @@ def sparkline(values: np.ndarray, width: int = 48) -> str:
     return "".join("×" if mean is None else BLOCKS[round((mean - low) * scale)] for mean in means)
 
 
-def _enough(log: Log, name: str, fault: Fault) -> bool:
-    return fault.key == "not_finite" or len(log.given(name)) >= SHORTEST
+def _names(log: Log, name: str) -> list[str]:
+    """The log's metrics that a name of `Fault.columns` stands for."""
+    if name == "eval_loss":  # there can be several evaluation sets
+        return (
+            [n for n in log.evaluation.columns if re.fullmatch(r"eval_(?!nll_)(.+_)?loss", n)] if log.evaluation else []
+        )
+    return [n for n in name.split("|") if len(log.curve(n)[0])]
 
 
-def _file(path: Path) -> Path:
-    if path.is_dir():
-        found = sorted(path.rglob("trainer_state.json"), key=lambda p: p.stat().st_mtime)
-        found = found or sorted(path.glob("history.csv"))
-        if not found:
-            raise UserError(f"log: expected a trainer_state.json or history.csv in {path}, found none")
-        return found[-1]
-    if not path.is_file():
-        raise UserError(f"log: expected a file, but there is no {path}")
-    return path
+# The rules of a run that is void
 
 
-def _json_rows(path: Path) -> list[dict]:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    rows = content.get("log_history") if isinstance(content, dict) else content
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("expected TRL's trainer_state.json with a log_history, or a list of rows")
-    return rows
-
-
-def _csv_rows(path: Path) -> list[dict]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
-
-
-def _is_nan(value: object) -> bool:
-    """Whether a log says NaN or infinite, which is not the same as saying nothing."""
-    return value not in (None, "") and not math.isfinite(_number(value)) and str(value).lower() in _NOT_FINITE
-
-
-_NOT_FINITE = {"nan", "inf", "-inf", "infinity", "-infinity"}
-
-
-# The rules
+_JUDGED = re.compile(
+    r"(eval_(.+_)?)?(loss|grad_norm|nll_loss|kl|(rewards|logps)/\w+)"
+)  # not logits: of masked words −∞
 
 
 def _not_finite(log: Log) -> dict | None:
-    # Not the rewards: a batch of KTO without a single thumb up has none, and that is no fault.
-    spoilt = {name: values for name, values in log.spoilt.items() if name in ("loss", "grad_norm")}
+    spoilt = dict(_spoilt(log))
     if not spoilt:
         return None
-    name, values = min(spoilt.items(), key=lambda item: item[1].argmax())
-    return {"name": name, "step": log.steps[values.argmax()], "count": int(values.sum())}
+    name = min(spoilt, key=lambda name: spoilt[name].argmax())
+    rows, step = spoilt[name], log.steps[spoilt[name].argmax()]
+    later = np.isfinite(log.columns[name])[rows.argmax() :].any()
+    where = f"at step {step:.0f}, and finite again later" if later else f"from step {step:.0f} on"
+    # Under float16 a scaler looks for the largest factor that does not overflow, and skips the steps that do.
+    skipped = set(spoilt) == {"grad_norm"} and later and rows.sum() <= max(1, 0.1 * len(rows))
+    others = f"; so are {', '.join(other for other in spoilt if other != name)}" if len(spoilt) > 1 else ""
+    return {"name": name, "where": where, "count": int(rows.sum()), "others": others, "usual": skipped, "curve": name}
+
+
+def _spoilt(log: Log) -> Iterator[tuple[str, np.ndarray]]:
+    """Metrics that are not finite, and in which rows, without batches of ratings that lack one of the two sides."""
+    one_sided = np.zeros(log.rows, dtype=bool)
+    for name, other in _SIDES.items():
+        if name in log.columns and other in log.columns:
+            one_sided |= np.isfinite(log.columns[name]) != np.isfinite(log.columns[other])
+    for name, rows in log.spoilt.items():
+        if re.search(r"(rewards|logps)/", name):
+            rows = rows & ~one_sided
+        if _JUDGED.fullmatch(name) and rows.any():
+            yield name, rows
+
+
+_SIDES = {
+    f"{prefix}{kind}/chosen": f"{prefix}{kind}/rejected" for prefix in ("", "eval_") for kind in ("rewards", "logps")
+}
+
+
+def _nothing_scored(log: Log) -> dict | None:
+    sides = [side for side in ("chosen", "rejected") if not log.given(f"logps/{side}").any()]
+    return {"sides": " and ".join(sides), "curve": f"logps/{sides[0]}"} if sides else None
+
+
+def _nothing_trained(log: Log) -> dict | None:
+    for name, what, least in ("learning_rate", "learning rate", 1e-12), ("grad_norm", "gradient norm", 1e-9):
+        values = log.given(name)
+        if len(values) > 1 and values.max() < least:
+            return {"what": what, "count": len(values), "curve": name}
+    return None
+
+
+def _loss_zero(log: Log) -> dict | None:
+    loss = log.given("loss")
+    return {"count": len(loss)} if np.abs(loss).max() < 1e-6 else None
+
+
+# The rules about reference and evaluation
+
+
+def _reference_not_start(log: Log) -> dict | None:
+    if _without_reference(log):
+        return None
+    steps, chosen = log.curve("rewards/chosen")
+    of_rejected, rejected = log.curve("rewards/rejected")
+    started = not _names(log, "learning_rate|grad_norm") or _nothing_trained(log) is None
+    first = {"chosen": chosen[0], "rejected": rejected[0], "step": min(steps[0], of_rejected[0])}
+    if not started or first["step"] <= 1:  # policy and reference agree, to rounding and dropout
+        return first if max(abs(chosen[0]), abs(rejected[0])) > 0.1 else None
+    # Training itself has moved them. What both sides share has less noise than either, where rows have both.
+    shared = (chosen + rejected) / 2 if np.array_equal(steps, of_rejected) else chosen
+    pace = np.abs(np.diff(shared[:4]) / np.maximum(np.diff(steps[:4]), 1))
+    return first if abs(shared[0]) > max(1.0, 5 * steps[0] * pace.max(initial=0.0)) else None
+
+
+def _without_reference(log: Log) -> bool:
+    """Whether rewards are averaged log-probs times a factor, as ORPO's and SimPO's: there is no reference in them."""
+    if any(name.startswith("log_odds") for name in log.columns):
+        return True
+    rewards = log.columns["rewards/chosen"]
+    for name in ("logps/chosen", "nll_loss"):  # the average in TRL's log; in ours, where logps are summed
+        averaged = log.columns.get(name, np.zeros_like(rewards))
+        told = np.isfinite(rewards) & np.isfinite(averaged) & (averaged != 0)
+        factors = np.abs(rewards[told] / averaged[told])
+        if len(factors) > 1 and factors.std() < 0.02 * factors.mean():
+            return True
+    return False
+
+
+def _reference_moved(log: Log) -> dict | None:
+    rewards = log.given("rewards/chosen")
+    if not rewards.any() and not log.given("rewards/rejected").any():
+        return {"how": f"all {len(rewards)} logged rewards are exactly 0: policy and reference are one model"}
+    if log.strength is None or len(rewards) < THIRDS:
+        return None
+    implied = log.columns["logps/chosen"] - log.columns["rewards/chosen"] / log.strength
+    moved = Log(log.source, {"reference": implied})
+    change, before = moved.surely_changed("reference"), moved.thirds("reference").first
+    if abs(change) < 0.05 * abs(before):
+        return None
+    return {"how": f"its log-prob of chosen responses went from {before:.4g} to {before + change:.4g} nats"}
+
+
+def _evaluation_not_finite(log: Log) -> dict | None:
+    if log.evaluation is None:
+        return None
+    spoilt = dict(_spoilt(log.evaluation))
+    if not spoilt:
+        return None
+    name = min(spoilt, key=lambda name: spoilt[name].argmax())
+    rows, step = spoilt[name], log.evaluation.steps[spoilt[name].argmax()]
+    return {"names": ", ".join(spoilt), "step": step, "count": int(rows.sum()), "all": len(rows), "curve": name}
+
+
+def _overfit(log: Log) -> dict | None:
+    for name in _names(log, "eval_loss"):
+        steps, losses = (values[np.isfinite(log.curve(name)[1])] for values in log.curve(name))
+        best = int(losses.argmin())
+        rise, trained = losses[-1] - losses[best], log.thirds("loss")
+        if best < len(losses) - 1 and rise > 0.1 * abs(losses[best]) and trained.last < trained.first:
+            return {"best": losses[best], "step": steps[best], "last": losses[-1], "curve": name}
+    return None
+
+
+# The rules about how training went
+
+
+def _spikes(log: Log) -> dict | None:
+    steps, norms = log.curve("grad_norm")
+    steps, norms = steps[np.isfinite(norms)], norms[np.isfinite(norms)]
+    usual = np.array([np.median(norms[max(0, i - 10) : i]) if i else norms[1] * 5 for i in range(len(norms))])
+    spikes = np.flatnonzero((norms > 20 * usual) & (norms > np.where(np.arange(len(norms)) == 0, 1000, 10)))
+    if not len(spikes):
+        return None
+    largest = spikes[norms[spikes].argmax()]
+    beside = np.median(np.delete(norms, spikes)) if len(spikes) < len(norms) else norms.min()
+    return {"count": len(spikes), "largest": norms[largest], "step": steps[largest], "median": beside}
 
 
 def _displaced(log: Log) -> dict | None:
     chosen, margins = log.given("logps/chosen"), log.thirds("rewards/margins")
-    start, end = chosen[: max(2, len(chosen) // 10)].mean(), log.thirds("logps/chosen").last
-    fall = (start - end) / abs(start)
+    start = chosen[: max(2, len(chosen) // 10) if len(chosen) >= THIRDS else 1].mean()
+    end = log.thirds("logps/chosen").last
+    fall = (start - end) / abs(start) if start else 0.0
     if fall < 0.15 or log.surely_changed("logps/chosen") >= 0 or log.surely_changed("rewards/margins") <= 0:
         return None
     return {"from_": start, "to": end, "share": fall, "margin": margins.last, "usual": fall < 0.5}
@@ -296,12 +326,13 @@ def _by_heart(log: Log) -> dict | None:
     bounded = log.thirds("rewards/margins").last < 3  # a loss that reached its target there, as IPO's is meant to
     if accuracy.last < 0.98 or loss.last > 0.05 * log.given("loss")[0] or bounded:
         return None
-    return {"accuracy": accuracy.last, "loss": loss.last, "start": log.given("loss")[0]}
+    gradient = f", its gradient {log.given('grad_norm')[-1]:.2g}" if _names(log, "grad_norm") else ""
+    return {"accuracy": accuracy.last, "loss": loss.last, "start": log.given("loss")[0], "gradient": gradient}
 
 
 def _exploding(log: Log) -> dict | None:
-    margins = log.thirds("rewards/margins")
-    if margins.last < 3 or margins.last < 1.1 * margins.middle:
+    margins, few = log.thirds("rewards/margins"), len(log.given("rewards/margins")) < THIRDS
+    if margins.last < (10 if few else 3) or margins.last < 1.1 * margins.middle:
         return None
     return {"middle": margins.middle, "last": margins.last}
 
@@ -313,19 +344,7 @@ def _kl_away(log: Log) -> dict | None:
     return {"first": kl.first, "last": kl.last, "end": kl.end}
 
 
-def _reference_moved(log: Log) -> dict | None:
-    rewards = log.given("rewards/chosen")
-    if not rewards.any() and not log.given("rewards/rejected").any():
-        return {"how": f"all {len(rewards)} logged rewards are exactly 0: policy and reference are one model"}
-    if log.strength is None:
-        return None
-    implied = log.columns["logps/chosen"] - log.columns["rewards/chosen"] / log.strength
-    moved = Log(log.source, {"reference": implied})
-    change, before = moved.surely_changed("reference"), moved.thirds("reference").first
-    if abs(change) < 0.05 * abs(before):
-        return None
-    return {"how": f"its log-prob of chosen responses went from {before:.4g} to {before + change:.4g} nats"}
-
+_OF_A_VOID_RUN = ("reference_not_start", "evaluation_not_finite")
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
@@ -334,12 +353,71 @@ FAULTS: tuple[Fault, ...] = (
         columns=("loss",),
         curve="loss",
         rule=_not_finite,
-        evidence="{name} is not finite from step {step:.0f} on ({count} logged rows)",
+        evidence="{name} is not finite {where} ({count} logged rows{others})",
         meaning="The weights have diverged, or a log-prob overflowed; nothing after that step is of use. TRL logs a "
         "loss of 0 there unless logging_nan_inf_filter is off.",
         remedy="Go back to the last checkpoint before it; lower the learning rate and lengthen the warm-up; compute "
         "log-probs in float32, and look for empty responses in the data.",
         source="judgement; the trainer's own stop in lessons_lib.training.loop",
+        least=0,
+        fatal=True,
+    ),
+    Fault(
+        key="nothing_scored",
+        name="nothing scored",
+        columns=("logps/chosen", "logps/rejected"),
+        curve="logps/chosen",
+        rule=_nothing_scored,
+        evidence="the log-prob of {sides} responses is exactly 0 in every row: none of their tokens was counted",
+        meaning="The loss sees no response. A prompt as long as max_length leaves none, and so does a mask that "
+        "covers everything.",
+        remedy="Look at one row as the trainer sees it (`lessons-lib train … --show 3`): which tokens have labels? "
+        "Raise max_length, drop long prompts, and check that responses are not in the prompt's column.",
+        source="judgement; the shift and mask of lessons_lib.logps",
+        fatal=True,
+    ),
+    Fault(
+        key="nothing_trained",
+        name="nothing trained",
+        columns=("learning_rate|grad_norm",),
+        curve="grad_norm",
+        rule=_nothing_trained,
+        evidence="the {what} is 0 in all {count} logged rows: no weight has moved",
+        meaning="The model is as it was before. A schedule that ended before it began, a learning rate of 0, frozen "
+        "weights, β = 0, or rows of which nothing is scored.",
+        remedy="Print the learning rate's schedule and the number of weights that require gradients; check that "
+        "warm-up and steps are counted in the same unit.",
+        source="judgement",
+        fatal=True,
+    ),
+    Fault(
+        key="loss_zero",
+        name="loss 0 from the start",
+        columns=("loss",),
+        curve="loss",
+        rule=_loss_zero,
+        evidence="the loss is 0 in all {count} logged rows, the first among them",
+        meaning="There was nothing to learn from the first step on: every margin is already huge (log-probs of "
+        "another reference), no token is counted, or a filter for NaN writes 0.",
+        remedy="Compute the loss of one batch by hand; switch logging_nan_inf_filter off; look at rewards in the "
+        "first row, which should be 0.",
+        source="judgement",
+        fatal=True,
+    ),
+    Fault(
+        key="reference_not_start",
+        name="a reference that is not the start",
+        columns=("rewards/chosen", "rewards/rejected", "logps/chosen", "logps/rejected"),
+        curve="rewards/chosen",
+        rule=_reference_not_start,
+        evidence="rewards are {chosen:.3g} (chosen) and {rejected:.3g} (rejected) already at step {step:.0f}, where a "
+        "policy that starts at its reference has about 0",
+        meaning="Policy and reference differed before the first step: another checkpoint, another precision, a chat "
+        "template or tokenizer that changed, or cached log-probs of other rows. Margins then measure that too.",
+        remedy="Leave the reference out, so that the trainer copies the policy, or recompute its log-probs. If "
+        "another reference is what you want, read the rewards' change and not their value.",
+        source="judgement; arXiv 2305.18290, section 4, starts at π_ref",
+        least=1,
     ),
     Fault(
         key="reference_moved",
@@ -353,6 +431,45 @@ FAULTS: tuple[Fault, ...] = (
         remedy="Freeze the reference: do not pass the policy as its own reference, switch off sync_ref_model, or "
         "precompute the reference's log-probs.",
         source="judgement; arXiv 2305.18290, section 4, holds π_ref fixed",
+    ),
+    Fault(
+        key="evaluation_not_finite",
+        name="evaluation not a number",
+        columns=("eval_loss",),
+        curve="eval_loss",
+        rule=_evaluation_not_finite,
+        evidence="{names} not finite at step {step:.0f} ({count} of {all} evaluations)",
+        meaning="An evaluation row breaks the loss, or the weights had gone by then. A model is not chosen by such "
+        "numbers.",
+        remedy="If the training rows are finite: look for empty or fully cut responses in the evaluation set, and "
+        "evaluate in float32. If they are not: the weights have diverged.",
+        source="judgement",
+        least=0,
+    ),
+    Fault(
+        key="overfit",
+        name="over-fitting by evaluation",
+        columns=("eval_loss", "loss"),
+        curve="eval_loss",
+        rule=_overfit,
+        evidence="the evaluation loss was lowest, {best:.3g}, at step {step:.0f} and is {last:.3g} at the end, while "
+        "the training loss fell",
+        meaning="What is learnt no longer holds on other prompts, or is ever more certain where it is wrong.",
+        remedy="Take the checkpoint of the lowest evaluation loss; make fewer passes, a smaller step, or a larger β.",
+        source="judgement; arXiv 2406.02900 finds the best checkpoint early",
+    ),
+    Fault(
+        key="spikes",
+        name="gradient spikes",
+        columns=("grad_norm",),
+        curve="grad_norm",
+        rule=_spikes,
+        evidence="the gradient norm is more than 20 times its usual size in {count} logged rows; the largest, "
+        "{largest:.4g} at step {step:.0f}, against {median:.3g} elsewhere",
+        meaning="Single batches pull far harder than the rest; clipping keeps their direction and lets them set it.",
+        remedy="Look at the rows of that step: very long, empty or damaged responses. Lengthen the warm-up, lower "
+        "the learning rate, and clip (max_grad_norm = 1).",
+        source="judgement",
     ),
     Fault(
         key="kl_away",
@@ -378,6 +495,7 @@ FAULTS: tuple[Fault, ...] = (
         "reference, not quality.",
         remedy="Stop where held-out quality peaks; use a bounded target (IPO) or label smoothing, or a larger β.",
         source="arXiv 2310.12036, section 4.2; measured in the lab",
+        least=3,
     ),
     Fault(
         key="by_heart",
@@ -385,7 +503,7 @@ FAULTS: tuple[Fault, ...] = (
         columns=("rewards/accuracies", "loss", "rewards/margins"),
         curve="loss",
         rule=_by_heart,
-        evidence="training accuracy {accuracy:.3g} at a loss of {loss:.3g}, which began at {start:.3g}",
+        evidence="training accuracy {accuracy:.3g} at a loss of {loss:.3g}, which began at {start:.3g}{gradient}",
         meaning="The pairs are memorised; the training curves look perfect whatever happens to quality.",
         remedy="Measure on held-out prompts; make fewer passes, take a smaller step, or get more pairs.",
         source="measured in the lab",
@@ -401,6 +519,7 @@ FAULTS: tuple[Fault, ...] = (
         remedy="Read twenty pairs by hand and check the column order; overfit fifty pairs on purpose, and if that "
         "works, raise the learning rate.",
         source="judgement",
+        least=THIRDS,
     ),
     Fault(
         key="displaced",

@@ -9,7 +9,9 @@ from lessons_lib import COMMAND
 from lessons_lib._installed import need
 from lessons_lib.errors import UserError
 
-HELP = "read a training log (TRL's trainer_state.json, a CSV, our history) and name what is wrong in it"
+HELP = (
+    "read a training log (trainer_state.json, a CSV of pandas or Weights & Biases, our history): what is wrong in it?"
+)
 EXAMPLE = f"""{COMMAND} diagnose runs/dpo --beta 0.1
   {COMMAND} diagnose outputs/checkpoint-500/trainer_state.json --picture curves.svg
   (exit code 0: nothing found, 1: faults found, 2: not a log)"""
@@ -25,7 +27,8 @@ def add_arguments(parser) -> None:
 
 
 def run(arguments) -> int:
-    from lessons_lib.advice.diagnose import diagnose, read_log
+    from lessons_lib.advice.diagnose import diagnose
+    from lessons_lib.advice.logs import read_log
 
     if arguments.picture:
         need("--picture", "matplotlib")
@@ -57,28 +60,52 @@ def _print(diagnosis) -> None:
     from rich.table import Table
 
     console = Console()
+    console.print(_what_was_read(diagnosis.log), markup=False, soft_wrap=True)
     for finding in diagnosis.findings:
         fault = finding.fault
         heading = f"{fault.name} (healthy runs show as much)" if finding.usual else fault.name
         table = Table(title=heading, title_justify="left", title_style="bold", show_header=False, expand=False)
-        table.add_row(fault.curve, finding.sparkline())
+        table.add_row(finding.curve, finding.sparkline())
         table.add_row("seen", finding.evidence)
         table.add_row("means", fault.meaning)
         table.add_row("try first", fault.remedy)
         table.add_row("source", fault.source)
         console.print(table)
     if not diagnosis.findings:
-        console.print(f"{diagnosis.log.source}: {diagnosis.log.rows} logged steps, no fault found.")
+        console.print("No fault found among those that were looked for.")
     if diagnosis.unknown:
-        names = "; ".join(f"{fault.name} (needs {', '.join(fault.columns)})" for fault in diagnosis.unknown)
+        names = "; ".join(f"{fault.name} (needs {fault.lacks(diagnosis.log)})" for fault in diagnosis.unknown)
         console.print(f"Could not be looked for: {names}.")
+
+
+def _what_was_read(log) -> str:
+    """The file, its rows, and what so few or such rows can show."""
+    from lessons_lib.advice.logs import THIRDS
+
+    evaluations = log.evaluation.rows if log.evaluation else 0
+    lines = [f"{log.source}: {log.rows} training rows, to step {log.steps[-1]:g}; {evaluations} evaluations."]
+    if not log.of_preferences:
+        lines.append(
+            "No metric tells chosen from rejected: this is the log of supervised fine-tuning, or of a trainer that "
+            "logs no rewards. Only loss, gradient and evaluation could be looked at."
+        )
+    if log.rows < THIRDS:
+        lines.append(
+            f"So few rows show extremes, not trends, and nothing about noise; with {THIRDS} or more, thirds of the "
+            f"run are compared. Set logging_steps lower."
+        )
+    return "\n".join([*lines, *log.notes])
 
 
 def _print_json(diagnosis) -> None:
     import json
 
+    log = diagnosis.log
     found = [
         {"key": f.fault.key, "name": f.fault.name, "usual": f.usual, "evidence": f.evidence, "remedy": f.fault.remedy}
         for f in diagnosis.findings
     ]
-    print(json.dumps({"findings": found, "unknown": [fault.key for fault in diagnosis.unknown]}, indent=1))
+    read = {"file": log.source, "rows": log.rows, "evaluations": log.evaluation.rows if log.evaluation else 0}
+    read |= {"preferences": log.of_preferences, "notes": list(log.notes)}
+    unknown = [fault.key for fault in diagnosis.unknown]
+    print(json.dumps({"log": read, "findings": found, "unknown": unknown}, indent=1))
