@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import sys
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 from lessons_lib import COMMAND
@@ -19,7 +23,12 @@ EXAMPLE = f"""{COMMAND} train --model HuggingFaceTB/SmolLM2-135M-Instruct \\
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("--model", required=True, help="a folder written by save_pretrained, or a Hub id")
+    parser.add_argument(
+        "--model",
+        required=True,
+        help="a folder written by save_pretrained, or a Hub id. Of a folder of LoRA adapters, such as an earlier "
+        "--output, the adapters are trained further where lora_rank is set, and merged into their model where not",
+    )
     parser.add_argument("--data", required=True, help=SOURCE)
     parser.add_argument("--rows", type=int, help="take the first so many rows only")
     parser.add_argument("--method", default="dpo", help="dpo (default), ipo, kto, orpo, simpo or sft")
@@ -39,6 +48,13 @@ def add_arguments(parser) -> None:
         type=Path,
         help="folder for model (with lora_rank: its adapters, which peft loads), tokenizer, history.csv",
     )
+    parser.add_argument(
+        "--show",
+        type=int,
+        default=0,
+        metavar="N",
+        help="before a step is made, print N rows as they are trained on: special tokens marked, masked, cut",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     add_reading_options(parser)
 
@@ -52,27 +68,57 @@ def run(arguments) -> None:
 
     if config.token_dir is None:  # beside the output there is a disk, and room
         config = dataclasses.replace(config, token_dir=str(_existing(arguments.output)))
-    model, tokenizer = load(arguments.model)
-    result = train(
-        model,
-        in_shape(
-            training_rows(arguments.data, arguments, arguments.method, first=arguments.rows), shape_of(arguments.method)
-        ),
-        arguments.method,
-        config,
-        tokenizer=tokenizer,
-        reference=load(arguments.reference)[0] if arguments.reference else None,
-        progress=not arguments.quiet,
-    )
+    model, tokenizer = load(arguments.model, adapters="keep" if config.lora_rank else "merge")
+    rows = training_rows(arguments.data, arguments, arguments.method, first=arguments.rows)
+    rows = in_shape(rows, shape_of(arguments.method))
+    rows = _show(rows, arguments, config, model, tokenizer)
+    with _warnings_as_lines():
+        result = train(
+            model,
+            rows,
+            arguments.method,
+            config,
+            tokenizer=tokenizer,
+            reference=load(arguments.reference)[0] if arguments.reference else None,
+            progress=not arguments.quiet,
+        )
     accelerator = make_accelerator()
     weights = whole_weights(result.model, accelerator)  # which all processes gather together
     if accelerator.is_main_process:
         save(result.model, tokenizer, arguments.output, weights)
         result.history.to_csv(arguments.output / "history.csv", index=False)
         print(result.history.iloc[[0, -1]].set_index("step").T.to_string(float_format=lambda value: f"{value:.4g}"))
-        print(f"rows shortened to fit: {result.truncated}")
+        print(f"rows shortened to fit: {result.truncated}, left out as too long: {result.dropped}")
         print(f"processes: {accelerator.num_processes}{', the model sharded' if is_sharded(accelerator) else ''}")
         print(f"model, tokenizer and history.csv are in {arguments.output}")
+
+
+def _show(rows, arguments, config, model, tokenizer):
+    """The rows; the first `--show` of them are printed on the way, by one process."""
+    from lessons_lib.training.preparing import preview
+    from lessons_lib.training.sharding import make_accelerator
+
+    rows = iter(rows)
+    first = list(itertools.islice(rows, arguments.show))
+    if first and make_accelerator().is_main_process:
+        print(preview(first, arguments.method, config, model=model, tokenizer=tokenizer), end="\n\n", flush=True)
+    return itertools.chain(first, rows)
+
+
+@contextmanager
+def _warnings_as_lines():
+    """Our own warnings as one line each on stderr; others as Python shows them."""
+    show = warnings.showwarning
+
+    def line(message, category, filename, *arguments, **keywords):
+        if category is UserWarning and str(message).count("rows (first: data["):
+            print(f"warning: {message}", file=sys.stderr)
+        else:
+            show(message, category, filename, *arguments, **keywords)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = line
+        yield
 
 
 def _existing(folder: Path) -> Path:

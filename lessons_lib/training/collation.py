@@ -7,9 +7,8 @@ as two lists of ids from here on, so that no mask is ever guessed from a pad id.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Protocol, overload
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 
 from lessons_lib.data.preferences import messages_to_text
 from lessons_lib.errors import UserError
+from lessons_lib.training.special_tokens import Encoder, Met, check_vocabulary
 
 CHUNK_ROWS = 1000  # tokenized, or read back, at a time
 SORTING_WINDOW = 8  # batches; wide enough to fill them with rows of one length, narrow enough to keep them mixed
@@ -55,7 +55,8 @@ class TokenRows:
         responses: column name to one list of ids a row: "chosen" and "rejected", or "completion".
         labels: (rows,) boolean for unpaired rows, True for thumbs up; None for paired ones.
         reference: column name to (rows,), the reference's summed log-prob of each response, once it is known.
-        truncated: how many rows were shortened to fit.
+        truncated, dropped: how many rows were shortened to fit, and how many left out because they do not.
+        met: what is odd about special tokens, and in how many rows.
     """
 
     prompts: list[list[int]]
@@ -63,6 +64,8 @@ class TokenRows:
     labels: torch.Tensor | None = None
     reference: dict[str, torch.Tensor] = field(default_factory=dict)
     truncated: int = 0
+    dropped: int = 0
+    met: Mapping[str, Met] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -150,12 +153,15 @@ def tokenize_rows(
     max_length: int | None = None,
     truncation: str = "error",
     append_eos: bool = True,
+    vocabulary: int | None = None,
+    stops: Iterable[int] = (),
     first: int = 0,
 ) -> TokenRows:
     """Turn checked preference rows into token ids.
 
     The prompt gets the ids it has when the model is asked to continue it. The response gets the ids it has
-    behind the prompt, or, where the tokenizer merges the two at the seam, the ids it has alone.
+    behind the prompt, or, where the tokenizer merges the two at the seam, the ids it has alone. There is one start
+    token, if the tokenizer adds one, and one end token, whatever text and template brought along.
 
     Args:
         rows: dicts with a prompt and the response columns, as text, or as `{role, content}` messages, which
@@ -164,9 +170,13 @@ def tokenize_rows(
         tokenizer: a Hugging Face tokenizer.
         max_length: the most tokens of prompt and response together; None for no limit.
         truncation: what to do with a longer row. "error": raise; "keep_start": cut the ends of the responses;
-            "keep_end": cut the start of the prompt. Neither cut leaves an empty prompt or response.
-        append_eos: end every plain-text response with the end-of-sequence id, so that the model learns to
-            stop. A chat template closes the turn itself.
+            "keep_end": cut the start of the prompt; "keep_both": cut the start of the prompt down to half of
+            max_length at most, then the ends of the responses; "drop": leave the row out. No cut leaves an empty
+            prompt or response.
+        append_eos: end every response with the end-of-sequence id, so that the model learns to stop, unless its
+            text or template ends it.
+        vocabulary: how many ids the model has embeddings for; None does not check.
+        stops: ids at which the model's generation stops, beside the tokenizer's end token.
         first: the number by which errors call the first row.
 
     Raises:
@@ -178,18 +188,22 @@ def tokenize_rows(
     chat = not isinstance(given[0]["prompt"], str)
     if chat and not tokenizer.chat_template:
         raise UserError("data: the rows hold messages, and this tokenizer has no chat template; set one, or pass text")
-    texts = list(messages_to_text(given, tokenizer))
+    rendered = _rendered(given, tokenizer)
+    texts = [row["prompt"] for row in rendered]
 
-    # A rendered chat template already holds the tokenizer's special tokens.
-    encode = partial(tokenizer, add_special_tokens=not chat, return_attention_mask=False)
-    prompts = encode([row["prompt"] for row in texts])["input_ids"]
-    responses = {column: _encode_responses(texts, column, prompts, encode) for column in columns}
-    if append_eos and not chat:
-        _append_eos(responses, tokenizer)
+    encode = Encoder(tokenizer, chat=chat, stops=stops)
+    prompts = encode(texts)
+    encode.look_at_prompts(texts, prompts, first)
+    responses = {}
+    for column in columns:
+        encode.look_at_thoughts(texts, [row[column] for row in rendered], first)
+        ids = _encode_responses(rendered, column, prompts, encode)
+        responses[column] = encode.ended(ids, first) if append_eos else ids
     _refuse_empty({"prompt": prompts, **responses}, first)
-    truncated = _fit(prompts, responses, max_length, truncation, first)
-    labels = torch.tensor([row["label"] for row in texts]) if "completion" in columns else None
-    return TokenRows(prompts, responses, labels, truncated=truncated)
+    check_vocabulary({"prompt": prompts, **responses}, tokenizer, vocabulary, first)
+    labels = torch.tensor([row["label"] for row in rendered]) if "completion" in columns else None
+    whole = TokenRows(prompts, responses, labels, met=encode.met)
+    return whole if max_length is None else _fitted(whole, max_length, truncation, first)
 
 
 @dataclass(frozen=True)
@@ -294,25 +308,28 @@ def _epoch(
     return batches
 
 
+def _rendered(rows: Sequence[Mapping], tokenizer: Any) -> list[Mapping]:
+    """Messages as the text that the chat template makes of them."""
+    try:
+        return list(messages_to_text(rows, tokenizer))
+    except UserError as error:
+        if "<think" not in str(error):
+            raise
+        raise UserError(
+            f"chat template: it opens a thinking block before the reply, and writes a finished reply without it, so "
+            f"prompt and reply do not fit together. Use the template's switch for it (enable_thinking=False), a "
+            f"template without it, or text that is rendered already ({error})"
+        ) from error
+
+
 def _encode_responses(
-    rows: Sequence[Mapping], column: str, prompts: list[list[int]], encode: Callable[..., Mapping]
+    rows: Sequence[Mapping], column: str, prompts: list[list[int]], encode: Encoder
 ) -> list[list[int]]:
-    wholes = encode([row["prompt"] + row[column] for row in rows])["input_ids"]
+    wholes = encode([row["prompt"] + row[column] for row in rows])
     return [
-        whole[len(prompt) :]
-        if whole[: len(prompt)] == prompt
-        else encode(row[column], add_special_tokens=False)["input_ids"]
+        whole[len(prompt) :] if whole[: len(prompt)] == prompt else encode.alone(row[column])
         for row, prompt, whole in zip(rows, prompts, wholes, strict=True)
     ]
-
-
-def _append_eos(responses: dict[str, list[list[int]]], tokenizer: Any) -> None:
-    eos = tokenizer.eos_token_id
-    if eos is None:
-        raise UserError("append_eos: the tokenizer has no end-of-sequence token; set one or pass append_eos=False")
-    for ids in itertools.chain.from_iterable(responses.values()):
-        if ids and ids[-1] != eos:
-            ids.append(eos)
 
 
 def _refuse_empty(columns: dict[str, list[list[int]]], first: int) -> None:
@@ -325,25 +342,41 @@ def _refuse_empty(columns: dict[str, list[list[int]]], first: int) -> None:
             )
 
 
-def _fit(
-    prompts: list[list[int]], responses: dict[str, list[list[int]]], limit: int | None, truncation: str, first: int
-) -> int:
-    """Shorten rows above `limit` in place, by the policy; the number of rows that were shortened."""
-    shortened = 0
-    for row, prompt in enumerate(prompts):
-        longest = max(len(rows[row]) for rows in responses.values())
-        if limit is None or len(prompt) + longest <= limit:
-            continue
-        shortened += 1
-        if truncation == "keep_start" and len(prompt) < limit:
-            for rows in responses.values():
-                rows[row] = rows[row][: limit - len(prompt)]
-        elif truncation == "keep_end" and longest < limit:
-            prompts[row] = prompt[longest - limit :]
-        else:
-            raise UserError(
-                f"data[{first + row}]: {len(prompt)} prompt tokens and up to {longest} response tokens do not fit into "
-                f"{limit} with truncation={truncation!r}; raise max_length as far as the model allows, choose "
-                f"'keep_start' (cut the responses' ends) or 'keep_end' (cut the prompt's start), or drop the row"
-            )
-    return shortened
+def _fitted(rows: TokenRows, limit: int, truncation: str, first: int) -> TokenRows:
+    """The rows with those above `limit` shortened or left out, as the policy says."""
+    kept, shortened = [], 0
+    for row, (prompt, *responses) in enumerate(zip(rows.prompts, *rows.responses.values(), strict=True)):
+        longest = max(map(len, responses))
+        if len(prompt) + longest <= limit:
+            kept.append(row)
+        elif truncation != "drop":
+            _shorten(rows, row, *_room(len(prompt), longest, limit, truncation, first + row))
+            kept.append(row)
+            shortened += 1
+    fitted = rows if len(kept) == len(rows) else rows.select(kept)
+    return replace(fitted, truncated=shortened, dropped=len(rows) - len(kept), met=rows.met)
+
+
+def _room(prompt: int, longest: int, limit: int, truncation: str, number: int) -> tuple[int, int]:
+    """How many tokens the prompt and each response of a longer row may keep."""
+    if truncation == "keep_start" and prompt < limit:
+        return prompt, limit - prompt
+    if truncation == "keep_end" and longest < limit:
+        return limit - longest, longest
+    if truncation == "keep_both":
+        kept = min(prompt, max(limit // 2, limit - longest))
+        return kept, limit - kept
+    others = {"keep_start": "cut the responses' ends", "keep_end": "cut the prompt's start"}
+    others |= {"keep_both": "cut the prompt to half, then the responses", "drop": "leave such rows out"}
+    others.pop(truncation, None)
+    raise UserError(
+        f"data[{number}]: {prompt} prompt tokens and up to {longest} response tokens do not fit into {limit} with "
+        f"truncation={truncation!r}; raise max_length as far as the model allows, or choose "
+        + ", ".join(f"{name!r} ({what})" for name, what in others.items())
+    )
+
+
+def _shorten(rows: TokenRows, row: int, of_prompt: int, of_response: int) -> None:
+    rows.prompts[row] = rows.prompts[row][-of_prompt:]
+    for responses in rows.responses.values():
+        responses[row] = responses[row][:of_response]

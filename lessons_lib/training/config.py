@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 BATCH_ORDERS = ("random", "sorted")
-TRUNCATIONS = ("error", "keep_start", "keep_end")
+TRUNCATIONS = ("error", "keep_start", "keep_end", "keep_both", "drop")
 SCHEDULES = ("linear", "cosine", "constant")
 
 
@@ -68,8 +68,10 @@ class TrainConfig:
     max_grad_norm: float = _within("(0, inf)", 1.0)  # a longer gradient is scaled down to this length
 
     max_length: int | None = _within("[2, inf)", None)  # tokens, prompt + response; None: the model's context length
-    truncation: str = _one_of(TRUNCATIONS)  # of longer rows: refuse, cut responses' ends, or cut prompts' starts
-    append_eos: bool = True  # end plain-text responses with the end-of-sequence token, so that the model learns to stop
+    truncation: str = _one_of(
+        TRUNCATIONS
+    )  # of longer rows: refuse, cut responses' ends, prompts' starts, or both; or drop
+    append_eos: bool = True  # end responses with the end-of-sequence token, so that the model learns to stop
 
     lora_rank: int | None = _within("[1, inf)", None)  # train adapters of this rank; None: train all weights
     lora_alpha: float = _within("(0, inf)", 16.0)  # adapters are scaled by lora_alpha / lora_rank

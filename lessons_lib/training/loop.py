@@ -16,7 +16,7 @@ import dataclasses
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -28,16 +28,24 @@ import torch.nn.functional as F
 from tqdm.auto import tqdm
 
 from lessons_lib._surroundings import one_thread_if_small
-from lessons_lib.data.preferences import check
 from lessons_lib.errors import UserError
 from lessons_lib.losses import kto_reference_point
-from lessons_lib.training.collation import Batch, Crossed, Plan, Tokenized, TokenRows, plan_batches, tokenize_rows
+from lessons_lib.training.collation import Batch, Crossed, Plan, Tokenized, TokenRows, plan_batches
 from lessons_lib.training.compiling import CompiledLayers
 from lessons_lib.training.config import STANDARD_RUN, Objective, TrainConfig, objective_for
+from lessons_lib.training.preparing import tokens_of
 from lessons_lib.training.resume import Checkpoints
-from lessons_lib.training.scoring import fingerprint, response_logps, rows_fingerprint, score_rows
+from lessons_lib.training.scoring import (
+    fingerprint,
+    logps_and_balance,
+    response_logps,
+    router_weight,
+    rows_fingerprint,
+    score_rows,
+)
 from lessons_lib.training.sharding import is_sharded, make_accelerator
-from lessons_lib.training.token_file import TokenFile, write_tokens
+from lessons_lib.training.special_tokens import warnings_of
+from lessons_lib.training.token_file import TokenFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +62,13 @@ class TrainResult:
     Attributes:
         model: the trained model: the one passed in, trained in place, or that one wrapped in adapters.
         records: one dict a step; see `train`.
-        truncated: rows that were shortened to fit.
+        truncated, dropped: rows that were shortened to fit, and rows left out because they do not.
     """
 
     model: torch.nn.Module
     records: list[dict[str, float]]
     truncated: int
+    dropped: int = 0
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -99,8 +108,11 @@ def train(
         TrainResult. Its history has one row a step, named as in TRL, means over the step's rows: `step`, `epoch`,
         `loss`, `rewards/chosen`, `rewards/rejected`, `rewards/margins`, `rewards/accuracies` (pairs),
         `logps/chosen`, `logps/rejected` (in nats, **summed** over tokens whatever the method, so that methods
-        compare), `nll_loss` (of the chosen, nats per token), `kl` (KTO), `grad_norm` (before clipping) and
-        `learning_rate`.
+        compare), `nll_loss` (of the chosen, nats per token), `kl` (KTO), `aux_loss` (of a mixture of experts, which
+        `loss` contains, weighted), `grad_norm` (before clipping) and `learning_rate`.
+
+    Warns:
+        UserWarning: where special tokens of rows look wrong, once a kind, before the first step.
 
     Raises:
         UserError: for rows, settings or a model that cannot be trained on; and where a loss or a gradient is
@@ -112,7 +124,10 @@ def train(
     model = _trainable(model, config).eval()
     if not is_sharded(accelerator):  # which takes the weights to their devices slice by slice
         model.to(accelerator.device)
-    rows = _tokenized(data, objective, model, tokenizer, config).to(accelerator.device)
+    rows = tokens_of(data, objective, model, tokenizer, config).to(accelerator.device)
+    if accelerator.is_main_process:
+        for sentence in warnings_of(rows.met, len(rows) + rows.dropped):
+            warnings.warn(sentence, stacklevel=2)
     batches = _planned(rows, objective, config, accelerator.num_processes)
 
     with one_thread_if_small(model):
@@ -157,7 +172,7 @@ def train(
             if last or batch.step % config.save_every == 0:
                 checkpoints.save(history)
             bar.set_postfix(loss=f"{record['loss']:.3g}", refresh=False)
-    return TrainResult(model, history, rows.truncated)
+    return TrainResult(model, history, rows.truncated, rows.dropped)
 
 
 class Run(NamedTuple):
@@ -179,17 +194,23 @@ def forward_backward(run: Run, batch: Batch) -> dict[str, float]:
     for number, positions in enumerate(passes, start=1):
         row_numbers = [batch.rows[i] for i in positions]
         rows = run.rows.select(row_numbers)
-        logps = response_logps(run.policy, rows, bf16=run.config.bf16)
+        logps, balance = logps_and_balance(run.policy, rows, bf16=run.config.bf16)
         tensors = loss_tensors(logps, rows, average=run.objective.average, kl=kl)
         inputs = {name: tensors[name] for name in run.objective.inputs}
         output = run.objective.loss(**inputs, **run.objective.hyperparameters)
         losses = output.losses
         if run.config.nll_weight:
             losses = losses + run.config.nll_weight * tensors["chosen_nll"]
-        # Processes average their gradients, so each one's share is scaled up to make a mean over all rows.
-        with nullcontext() if number == len(passes) else run.accelerator.no_sync(run.policy):
+        if balance is not None:
+            losses = losses + router_weight(run.policy) * balance
+        # Processes average their gradients, so each one's share is scaled up to make a mean over all rows. Copies
+        # do so once a step. A sharded model does after every pass: until then gradients would be whole on each GPU.
+        last = number == len(passes)
+        with nullcontext() if last or is_sharded(run.accelerator) else run.accelerator.no_sync(run.policy):
             run.accelerator.backward(losses.sum() * run.accelerator.num_processes / len(batch.rows))
         seen.append(example_metrics(losses, output, tensors, logps))
+        if balance is not None:
+            seen[-1]["aux_loss"] = balance.detach().double().expand(len(losses))
         seen[-1]["row"] = losses.new_tensor(row_numbers, dtype=torch.float64)
     return _means(seen, kl, batch, run)
 
@@ -247,8 +268,15 @@ def learning_rate_factor(step: int, steps: int, config: TrainConfig) -> float:
 
 
 def _trainable(model: Any, config: TrainConfig) -> Any:
-    """The model with new adapters if asked for; refused where its weights are too coarse to be trained."""
-    if config.lora_rank:
+    """The model with adapters if asked for, its own or new ones; refused where weights are too coarse to train."""
+    ranks = {adapters.r for adapters in getattr(model, "peft_config", {}).values()}
+    if ranks and config.lora_rank and ranks != {config.lora_rank}:
+        rank = ", ".join(map(str, ranks))
+        raise UserError(
+            f"lora_rank: expected {rank}, the rank of the adapters that the model comes with, got {config.lora_rank}; "
+            f"set lora_rank={rank} to train them further, or leave it out and merge them (the command does)"
+        )
+    if config.lora_rank and not ranks:
         from peft import LoraConfig, get_peft_model
 
         with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):  # of what it sets right by itself
@@ -264,35 +292,6 @@ def _trainable(model: Any, config: TrainConfig) -> Any:
             f"round to nothing; call model.float(), and set bf16=True where the machine computes well in bfloat16"
         )
     return model
-
-
-def _tokenized(
-    data: Iterable[Mapping], objective: Objective, model: Any, tokenizer: Any, config: TrainConfig
-) -> TokenRows | TokenFile:
-    context = getattr(model.config, "max_position_embeddings", None)
-    if config.max_length and context and config.max_length > context:
-        raise UserError(f"max_length: expected at most the model's context length {context}, got {config.max_length}")
-    # Rows of a file have been checked while they were read. They are checked again here because `train` takes rows
-    # from any hand and of either shape; it costs 5 µs a row, where tokenizing one costs 40 µs to 1.4 ms.
-    checked = check(data, shape=objective.shape, source="data")
-    rows = checked if objective.shape else _imitated(checked)
-    tokenize = partial(
-        tokenize_rows,
-        columns=objective.columns,
-        tokenizer=tokenizer,
-        max_length=config.max_length or context,
-        truncation=config.truncation,
-        append_eos=config.append_eos,
-    )
-    return write_tokens(rows, objective.columns, tokenize, config.token_dir) if config.token_dir else tokenize(rows)
-
-
-def _imitated(rows: Iterable[Mapping]) -> Iterator[dict]:
-    """The rows that SFT imitates: chosen responses, or completions with a thumbs up."""
-    for number, row in enumerate(rows):
-        if row.get("label") is False:
-            raise UserError(f"data[{number}] is labelled False, and SFT imitates what it is given; leave such rows out")
-        yield {"prompt": row["prompt"], "chosen": row["chosen"] if "chosen" in row else row["completion"]}
 
 
 def _planned(rows: Tokenized, objective: Objective, config: TrainConfig, processes: int) -> Plan:

@@ -44,14 +44,44 @@ def response_logps(model: Any, rows: TokenRows, *, bf16: bool = False) -> dict[s
     return dict(zip(rows.responses, logps.split(len(rows)), strict=True))
 
 
+def logps_and_balance(
+    model: Any, rows: TokenRows, *, bf16: bool = False
+) -> tuple[dict[str, torch.Tensor], torch.Tensor | None]:
+    """`response_logps`, and a mixture of experts' load-balancing loss over the same tokens; None for other models."""
+    if not router_weight(model):
+        return response_logps(model, rows, bf16=bf16), None
+    output, labels = _padded_pass(model, rows, bf16=bf16, output_router_logits=True)
+    logps = sequence_logps(output.logits, labels)
+    return dict(zip(rows.responses, logps.split(len(rows)), strict=True)), output.aux_loss
+
+
+def router_weight(model: Any) -> float:
+    """What a mixture of experts' configuration weighs its load-balancing loss with, as TRL reads it; 0 without one."""
+    config = getattr(model, "module", model).config.get_text_config()
+    return getattr(config, "router_aux_loss_coef", 0.0) if hasattr(config, "output_router_logits") else 0.0
+
+
 def padded_logps(model: Any, rows: TokenRows, *, bf16: bool = False) -> torch.Tensor:
     """The plain path, for any causal model: one right-padded sequence a response, (columns · rows,)."""
+    output, labels = _padded_pass(model, rows, bf16=bf16)
+    return sequence_logps(output.logits, labels)
+
+
+def _padded_pass(
+    model: Any, rows: TokenRows, *, bf16: bool, output_router_logits: bool = False
+) -> tuple[Any, torch.Tensor]:
+    """The model's output for a batch, and its labels. A router's loss needs to know which tokens are padding."""
     device = next(model.parameters()).device
     responses = [ids for column in rows.responses.values() for ids in column]
-    input_ids, labels = padded_batch(rows.prompts * len(rows.responses), responses)
+    prompts = rows.prompts * len(rows.responses)
+    input_ids, labels = padded_batch(prompts, responses)
+    extra: dict[str, Any] = {}
+    if output_router_logits:
+        lengths = torch.tensor([len(prompt) + len(ids) for prompt, ids in zip(prompts, responses, strict=True)])
+        mask = torch.arange(input_ids.shape[1]) < lengths[:, None]
+        extra = {"output_router_logits": True, "attention_mask": mask.long().to(device)}
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        logits = model(input_ids.to(device), use_cache=False).logits
-    return sequence_logps(logits, labels.to(device))
+        return model(input_ids.to(device), use_cache=False, **extra), labels.to(device)
 
 
 def score_rows(

@@ -20,6 +20,7 @@ import torch
 
 from lessons_lib.errors import UserError
 from lessons_lib.training.collation import CHUNK_ROWS, TokenRows, row_bytes
+from lessons_lib.training.special_tokens import Met, merged
 
 BLOCK = 1 << 20  # bytes read at a time
 
@@ -33,7 +34,7 @@ class TokenFile:
         responses: names of the columns.
         starts: (rows + 1,), where each row begins in the file, in bytes.
         counts: (1 + columns, rows), tokens of each row's prompt, then of its response in each column.
-        labels, reference, truncated: as in `TokenRows`.
+        labels, reference, truncated, dropped, met: as in `TokenRows`.
     """
 
     file: BinaryIO
@@ -43,6 +44,8 @@ class TokenFile:
     labels: torch.Tensor | None = None
     reference: dict[str, torch.Tensor] = field(default_factory=dict)
     truncated: int = 0
+    dropped: int = 0
+    met: Mapping[str, Met] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.counts.shape[1]
@@ -91,8 +94,8 @@ def write_tokens(
     Raises:
         UserError: for no rows, a folder that cannot be written to, and whatever `tokenize` refuses.
     """
-    left, first, truncated = iter(rows), 0, 0
-    parts, labels = list[np.ndarray](), list[torch.Tensor]()
+    left, first, truncated, dropped = iter(rows), 0, 0, 0
+    parts, labels, met = list[np.ndarray](), list[torch.Tensor](), dict[str, Met]()
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (open as long as the rows are used)
@@ -103,11 +106,13 @@ def write_tokens(
         file.writelines(map(row_bytes, zip(tokens.prompts, *tokens.responses.values(), strict=True)))
         parts.append(np.array(tokens.token_counts(), dtype=np.int32))
         labels += [] if tokens.labels is None else [tokens.labels]
-        first, truncated = first + len(chunk), truncated + tokens.truncated
+        first, truncated, dropped = first + len(chunk), truncated + tokens.truncated, dropped + tokens.dropped
+        met = merged(met, tokens.met)
     if not parts:
         raise UserError("data: expected at least one row, got none")
     file.flush()
     counts = np.concatenate(parts, axis=1)
     sizes = 4 * (len(counts) + counts.sum(axis=0, dtype=np.int64))
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    return TokenFile(file, tuple(columns), starts, counts, torch.cat(labels) if labels else None, truncated=truncated)
+    thumbs = torch.cat(labels) if labels else None
+    return TokenFile(file, tuple(columns), starts, counts, thumbs, truncated=truncated, dropped=dropped, met=met)

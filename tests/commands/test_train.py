@@ -82,3 +82,52 @@ def test_assignments_are_read_as_their_types():
     assert settings(["betas=[0.8, 0.9]"], "sft").betas == [0.8, 0.9]
     with pytest.raises(UserError, match="simpo has no tau"):
         settings(["tau=0.1"], "simpo")
+
+
+def test_adapters_are_trained_further_or_merged_and_the_reference_follows(model_folder, tmp_path):
+    data, sft = write(tmp_path / "rows.jsonl", tiny.pairs(8)), tmp_path / "sft"
+    common = ["train", "--data", data, "--quiet", "--set", "batch_size=8", "max_steps=1", "learning_rate=0.05"]
+
+    def command(*more):
+        return main([*map(str, [*common, *more])])
+
+    assert command("lora_rank=2", "--model", model_folder, "--method", "sft", "--output", sft) == 0
+    merged, _ = load(sft)
+    start = load(model_folder)[0].transformer.h[0].attn.c_attn.weight
+    assert not merged.transformer.h[0].attn.c_attn.weight.equal(start)
+    assert command("--model", sft, "--output", tmp_path / "all") == 0
+    assert (tmp_path / "all" / "config.json").exists()
+    assert command("lora_rank=2", "--model", sft, "--output", tmp_path / "further") == 0
+    assert json.loads((tmp_path / "further" / "adapter_config.json").read_text())["r"] == 2
+    for name in ("all", "further"):  # the reference is the model as it starts, its adapters with it
+        first = pd.read_csv(tmp_path / name / "history.csv").iloc[0]
+        assert abs(first["rewards/chosen"]) < 1e-5 and abs(first["loss"] - 0.6931) < 1e-3
+    assert command("lora_rank=3", "--model", sft, "--output", tmp_path / "other") == 2
+
+
+def test_adapters_without_their_model_say_which_is_missing(model_folder, tmp_path, capsys):
+    data, sft = write(tmp_path / "rows.jsonl", tiny.pairs(8)), tmp_path / "sft"
+    common = ["train", "--data", data, "--quiet", "--set", "batch_size=8", "max_steps=1"]
+    adapters = ["lora_rank=2", "--model", model_folder, "--method", "sft", "--output", sft]
+    assert main([*map(str, [*common, *adapters])]) == 0
+    model_folder.rename(tmp_path / "elsewhere")
+    assert main([*map(str, [*common, "--model", sft, "--output", tmp_path / "out"])]) == 2
+    assert f"{sft} holds LoRA adapters of {model_folder}" in capsys.readouterr().err
+
+
+def test_rows_can_be_looked_at_before_a_step_is_made(model_folder, tmp_path, capsys):
+    data = write(tmp_path / "rows.jsonl", tiny.pairs(8))
+    command = ["train", "--model", model_folder, "--data", data, "--output", tmp_path / "out", "--quiet"]
+    assert main([*map(str, command), "--show", "2", "--set", "max_steps=1", "batch_size=8"]) == 0
+    told = capsys.readouterr().out
+    assert "data[0] ·" in told and "data[1] ·" in told and "data[2]" not in told
+    assert told.index("⟦<bos>⟧") < told.index("masked") + 60 and told.count("⟦<eos>⟧") == 4
+    assert len(pd.read_csv(tmp_path / "out" / "history.csv")) == 1
+
+
+def test_what_special_tokens_do_is_one_line_on_stderr(model_folder, tmp_path, capsys):
+    rows = [{**row, "chosen": f"{row['chosen']} <eos>"} for row in tiny.pairs(8)]
+    command = ["train", "--model", model_folder, "--data", write(tmp_path / "rows.jsonl", rows), "--quiet"]
+    assert main([*map(str, command), "--output", str(tmp_path / "out"), "--set", "max_steps=1", "batch_size=8"]) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
+    assert "8 of 8 rows (first: data[0]) end with the end token" in line

@@ -94,7 +94,7 @@ def test_a_start_token_that_the_tokenizer_adds_comes_once():
         side: [{"role": "assistant", "content": word}] for side, word in (("chosen", "good1"), ("rejected", "bad1"))
     }
     rows = tokenize_rows([row], COLUMNS, tokenizer)
-    assert rows.prompts == [ids("<bos> ask0")] and rows.responses["chosen"] == [ids("good1")]
+    assert rows.prompts == [ids("<bos> ask0")] and rows.responses["chosen"] == [ids("good1 <eos>")]
 
 
 def test_messages_without_a_chat_template_are_refused():
@@ -108,6 +108,8 @@ def test_messages_without_a_chat_template_are_refused():
     [
         ("keep_start", 4, "<bos> ask0", "good1 good2", "bad1 <eos>"),
         ("keep_start", 3, "<bos> ask0", "good1", "bad1"),
+        ("keep_both", 4, "<bos> ask0", "good1 good2", "bad1 <eos>"),
+        ("keep_both", 2, "ask0", "good1", "bad1"),
         ("keep_end", 4, "ask0", "good1 good2 <eos>", "bad1 <eos>"),
         ("error", 5, "<bos> ask0", "good1 good2 <eos>", "bad1 <eos>"),
     ],
@@ -179,3 +181,12 @@ def test_steps_repeat_the_rows_and_stop():
 def test_a_last_batch_that_is_too_small_joins_the_one_before():
     sizes = [len(batch.rows) for batch in plan_batches(LENGTHS[:33], batch_size=16, at_least=2)]
     assert sizes == [16, 17]
+
+
+def test_a_long_prompt_and_a_long_reply_each_keep_their_room():
+    long_prompt = {**PAIR, "prompt": "<bos> " + "ask0 " * 9}
+    long_reply = {**PAIR, "chosen": " good1" * 9}
+    rows = tokenize_rows([long_prompt, long_reply], COLUMNS, tiny.tokenizer(), max_length=6, truncation="keep_both")
+    assert list(map(len, rows.prompts)) == [3, 2] and list(map(len, rows.responses["chosen"])) == [3, 4]
+    left = tokenize_rows([long_prompt, PAIR, long_reply], COLUMNS, tiny.tokenizer(), max_length=6, truncation="drop")
+    assert (len(left), left.dropped, left.truncated) == (1, 2, 0)

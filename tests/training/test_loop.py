@@ -268,10 +268,10 @@ def test_the_reference_runs_once_for_a_whole_study():
 def test_mismatched_pairs_are_mismatched(monkeypatch):
     """Every pass over mismatched pairs has the batch's prompts, and no prompt with its own response."""
     seen = []
-    real = scoring.response_logps
-    monkeypatch.setattr(
-        "lessons_lib.training.loop.response_logps", lambda model, rows, **o: seen.append(rows) or real(model, rows, **o)
-    )
+    for name in ("response_logps", "logps_and_balance"):
+        real = getattr(scoring, name)
+        noted = lambda model, rows, real=real, **o: seen.append(rows) or real(model, rows, **o)  # noqa: E731
+        monkeypatch.setattr(f"lessons_lib.training.loop.{name}", noted)
     words = [f"{a} {b}" for a in tiny.GOOD for b in tiny.BAD][:17]  # 17 different completions
     data = [
         {"prompt": f"<bos> {tiny.ASK[i % 8]}", "completion": f" {w}", "label": i % 3 > 0} for i, w in enumerate(words)
@@ -509,3 +509,40 @@ def test_rows_beyond_the_context_are_refused_or_cut_and_counted():
     assert result.truncated > 0
     with pytest.raises(UserError, match="max_length: expected at most the model's context length 32, got 64"):
         run(config=dataclasses.replace(SHORT, max_length=64))
+
+
+def mixture(weight):
+    """A model with experts, whose configuration weighs its load-balancing loss."""
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    sizes = dict(vocab_size=len(tiny.WORDS), hidden_size=16, intermediate_size=16, num_hidden_layers=2)
+    heads = dict(num_attention_heads=2, num_key_value_heads=2, num_local_experts=4, max_position_embeddings=32)
+    torch.manual_seed(0)
+    return MixtralForCausalLM(MixtralConfig(**sizes, **heads, router_aux_loss_coef=weight)).eval()
+
+
+def test_a_mixture_of_experts_learns_to_balance_them_as_in_trl():
+    config = TrainConfig(batch_size=8, max_steps=2, warmup_steps=0, rows_per_pass=8)
+    trained = {weight: run(config=config, model=mixture(weight)) for weight in (0.0, 1.0)}
+    records = {weight: result.records[0] for weight, result in trained.items()}
+    assert "aux_loss" not in records[0.0]
+    assert records[1.0]["loss"] == pytest.approx(records[0.0]["loss"] + records[1.0]["aux_loss"], rel=1e-4)
+    routers = [result.model.model.layers[0].mlp.gate.weight for result in trained.values()]
+    assert not torch.equal(*routers)
+
+
+def test_padding_does_not_count_in_the_balance_of_experts():
+    from lessons_lib.training.scoring import logps_and_balance, response_logps
+
+    model, encoder = mixture(1.0), tiny.tokenizer()
+    short, long = ({"prompt": "<bos> ask0", "chosen": " good1" * n, "rejected": " bad1" * n} for n in (1, 9))
+    columns = ("chosen", "rejected")
+    alone, both = (tokenize_rows(rows, columns, encoder) for rows in ([short], [short, long]))
+    _, balance = logps_and_balance(model, alone)
+    logps, _ = logps_and_balance(model, both)
+    plain = response_logps(model, both)
+    assert torch.allclose(logps["chosen"], plain["chosen"], atol=1e-5)
+    ids = encoder("<bos> ask0 good1 <eos>", return_tensors="pt")["input_ids"]
+    other = encoder("<bos> ask0 bad1 <eos>", return_tensors="pt")["input_ids"]
+    direct = model(torch.cat([ids, other]), output_router_logits=True).aux_loss
+    assert torch.allclose(balance, direct, rtol=1e-5)
