@@ -9,12 +9,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import tiny
 import torch
+from accelerate import Accelerator
+from torch.distributed.fsdp import FSDPModule
 
 from lessons_lib.models.loading import save
+from lessons_lib.training import loop
 from lessons_lib.training.config import TrainConfig
 from lessons_lib.training.loop import TrainResult, train
 from lessons_lib.training.sharding import is_sharded, make_accelerator, whole_weights
@@ -62,7 +66,46 @@ def _train(case: str, method: str, config: TrainConfig, evaluate=None) -> TrainR
     return train(model, data, method, config, tokenizer=tiny.tokenizer(), reference=reference, **quiet)
 
 
+@contextmanager
+def counted_gradients():
+    """How many numbers of gradients this process holds after each pass: its slices, and what is whole."""
+    counts, backward = [], Accelerator.backward
+
+    def counting(self, loss, **keywords):
+        backward(self, loss, **keywords)
+        counts.append(sum(map(_held_gradients, self._models)))
+
+    Accelerator.backward = counting
+    try:
+        yield counts
+    finally:
+        Accelerator.backward = backward
+
+
+def _held_gradients(model) -> int:
+    gradients = [getattr(p.grad, "_local_tensor", p.grad) for p in model.parameters()]
+    for module in model.modules():
+        group = module._get_fsdp_state()._fsdp_param_group if isinstance(module, FSDPModule) else None
+        for parameter in group.fsdp_params if group else ():
+            whole = getattr(parameter, "_unsharded_param", None)
+            gradients += [getattr(whole, "grad", None), parameter.unsharded_accumulated_grad]
+    return sum({g.data_ptr(): g.numel() for g in gradients if g is not None}.values())  # tied ones once
+
+
+def gradients_after_a_pass(waiting: bool) -> list[int]:
+    """What every process holds after the first of two passes; waiting: as trainers do that divide at the end."""
+    sharded = loop.is_sharded
+    loop.is_sharded = (lambda accelerator: False) if waiting else sharded
+    try:
+        with counted_gradients() as counts:
+            _train("dpo", "dpo", dataclasses.replace(CONFIG, batch_size=8, rows_per_pass=2, max_steps=1))
+    finally:
+        loop.is_sharded = sharded
+    return make_accelerator().gather(torch.tensor([counts[0]])).tolist()
+
+
 def main(folder: Path) -> None:
+    gradients = {"ours": gradients_after_a_pass(waiting=False), "waiting": gradients_after_a_pass(waiting=True)}
     for case in CASES:
         result = run(case, folder)
         accelerator = make_accelerator()
@@ -73,6 +116,7 @@ def main(folder: Path) -> None:
             save(result.model, tiny.tokenizer(), folder / case, weights)
             result.history.to_csv(folder / case / "history.csv", index=False)
             facts = {"held": held, "sharded": is_sharded(accelerator), "backend": torch.distributed.get_backend()}
+            facts["gradients"] = gradients
             (folder / "processes.json").write_text(json.dumps(facts))
     accelerator.end_training()
 

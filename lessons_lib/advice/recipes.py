@@ -25,6 +25,7 @@ from lessons_lib.methods import METHODS, Method
 
 TRL_VERSION = "1.16.0"
 TEST_SHARE = 0.05
+LOGGED_ROWS = 30  # of a run: ten in each third that `diagnose` compares, where there are as many steps
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def write_recipe(
         raise UserError(f"data: expected rows to train on, got {len(shaped)} in all")
     starts = _starts(recipe, shaped)
     files = {
-        "train.py": _script(recipe, starts, has_test=bool(parts["test"])),
+        "train.py": _script(recipe, starts, len(parts["train"]), has_test=bool(parts["test"])),
         "accelerate.yaml": _accelerate(recipe),
         "requirements.txt": _requirements(recipe),
         "README.md": _readme(recipe, starts, {name: len(part) for name, part in parts.items()}, note, architecture),
@@ -212,7 +213,8 @@ def main():
         max_steps=arguments.max_steps,
 $settings
         bf16=torch.cuda.is_available(),  # on a CPU bfloat16 is slow
-        logging_steps=10 if arguments.max_steps < 0 else 1,
+        logging_steps=$logging_steps if arguments.max_steps < 0 else 1,
+        logging_first_step=True,  # rewards should be 0 there
         report_to="none",
     )
     trainer = $trainer(
@@ -244,7 +246,12 @@ def tau_per_token(rows, tokenizer):
 '''
 
 
-def _script(recipe: Recipe, starts: Mapping[str, Start], *, has_test: bool) -> str:
+def logging_steps(steps: float) -> int:
+    """Steps between two logged rows: often enough that a run of so many steps leaves `LOGGED_ROWS` for `diagnose`."""
+    return max(1, min(10, int(steps / LOGGED_ROWS)))
+
+
+def _script(recipe: Recipe, starts: Mapping[str, Start], rows: int, *, has_test: bool) -> str:
     method = METHODS[recipe.method]
     module, names = method.trl.module, sorted((method.trl.config, method.trl.trainer))
     tau = starts["tau"].value if "tau" in starts else None
@@ -252,6 +259,7 @@ def _script(recipe: Recipe, starts: Mapping[str, Start], *, has_test: bool) -> s
     return _SCRIPT.substitute(
         model=json.dumps(recipe.model),
         max_length=recipe.max_length,
+        logging_steps=logging_steps(rows * recipe.epochs / starts["batch_size"].value),
         name=method.name,
         full_name=method.full_name,
         arxiv=method.paper.arxiv,
@@ -295,6 +303,7 @@ def _settings(recipe: Recipe, starts: Mapping[str, Start], has_test: bool) -> di
         "gradient_checkpointing": repr(recipe.checkpointing),
         "max_length": "MAX_LENGTH",
         "logging_nan_inf_filter": "False",
+        **({"accelerator_config": _SYNCHRONISED} if recipe.sharded else {}),
         "save_steps": "0.25",
         "save_only_model": "True",
     }
@@ -302,6 +311,10 @@ def _settings(recipe: Recipe, starts: Mapping[str, Start], has_test: bool) -> di
         settings |= {"eval_strategy": '"steps"', "eval_steps": "0.1"}
         settings["per_device_eval_batch_size"] = repr(recipe.rows_per_gpu)
     return settings
+
+
+# Else FSDP keeps the gradients of all weights on every GPU until the last pass of a step.
+_SYNCHRONISED = '{"gradient_accumulation_kwargs": {"sync_each_batch": True}}'
 
 
 def _accelerate(recipe: Recipe) -> str:
@@ -410,16 +423,20 @@ def setting_of(recipe: Recipe, architecture: Architecture) -> Setting:
         accumulation=2,  # more than one pass a step: gradients stay
         gpus=recipe.gpus,
         sharded=recipe.sharded,
+        synchronised=recipe.sharded,
         logits=METHODS[recipe.method].trl.logits,
         masked=True,
     )
 
 
 def _memory(recipe: Recipe, architecture: Architecture) -> str:
-    peak = estimate(setting_of(recipe, architecture)).peak_bytes
+    peak, margin = estimate(setting_of(recipe, architecture)).peak_bytes, ""
+    if not architecture.exact:
+        margin = f" (a guess, {architecture.margin:.0%} up or down: no reading of this architecture stands behind it)"
     return f"""
 ## Memory
 
-Predicted peak: {peak / 1e9:.3g} GB of tensors on each GPU, at rows of {recipe.max_length} tokens. The prediction
-is held to measurements of this project's own loop on one CPU; TRL and sharding are arithmetic: leave a tenth free.
+Predicted peak: {peak / 1e9:.3g} GB of tensors on each GPU{margin}, at rows of {recipe.max_length} tokens. The
+prediction is held to measurements of this project's own loop on one CPU; TRL and sharding are arithmetic: leave a
+tenth free.
 """

@@ -26,6 +26,7 @@ _HELP = {
     "accumulation": "forward passes a step",
     "gpus": "GPUs that train together",
     "sharded": "FSDP full sharding over these GPUs",
+    "synchronised": "under FSDP with accumulation, divide gradients after every pass (sync_each_batch)",
     "logits": "full, chunked (TRL's DPO and KTO) or log_softmax",
     "masked": "attention gets a mask for padding (TRL)",
     "packed": "each prompt once, no padding (this project's loop)",
@@ -153,7 +154,8 @@ def _show(result, arguments) -> None:
         return
     model, memory = result.setting.model, arguments.gpu_memory * 1e9
     title = f"{arguments.model} ({model.parameters / 1e9:.3g} B weights), {arguments.method}: GB on one GPU"
-    table = _table(title, "moment", *(name.removesuffix("_bytes") for name in result.peak.as_dict()), "total")
+    parts = (_HEADINGS.get(name, name.removesuffix("_bytes")) for name in result.peak.as_dict())
+    table = _table(title, "moment", *parts, "total", narrow=True)
     for name, parts in result.moments.items():
         cells = [_gb(value) for value in (*parts.as_dict().values(), parts.total_bytes)]
         table.add_row(name, *cells, style="bold" if name == result.peak_moment else None)
@@ -164,6 +166,23 @@ def _show(result, arguments) -> None:
     _console().print(
         f"Peak {_gb(result.peak_bytes)} GB: {verdict} in {arguments.gpu_memory:g} GB ({USABLE:.0%} of it is usable)."
     )
+    _console().print(_trust(model, result.peak_bytes))
+
+
+def _trust(model, peak: float) -> str:
+    """How far the figure can be off, and what it leaves out."""
+    if model.exact:
+        scores = " Attention scores are counted, which a GPU's fused kernels need not keep." if model.latents else ""
+        known = (
+            f"{model.family} is an architecture whose readings the calculator is held to, within {model.margin:.0%}."
+        )
+        return known + scores
+    low, high = peak / (1 + model.margin), peak * (1 + model.margin)
+    known = "only a number of weights is known" if model.family == "llama" else f"{model.family} is treated like Llama"
+    return (
+        f"A guess, {_gb(low)} to {_gb(high)} GB: {known}, and no reading stands behind it. "
+        f"`{COMMAND} memory measure` takes one."
+    )
 
 
 def _summary(result) -> dict:
@@ -172,16 +191,24 @@ def _summary(result) -> dict:
         "parameters": result.setting.model.parameters,
         "setting": setting,
         "peak_bytes": result.peak_bytes,
+        "margin": result.setting.model.margin,
         "peak_moment": result.peak_moment,
         "moments": {name: parts.as_dict() for name, parts in result.moments.items()},
     }
 
 
+_HEADINGS = {  # over two lines where a column must be narrow
+    "gradients_bytes": "gradi-\nents",
+    "optimizer_bytes": "opti-\nmizer",
+    "reference_bytes": "refer-\nence",
+    "activations_bytes": "activ-\nations",
+    "workspace_bytes": "work-\nspace",
+}
 _ACTIONS = {"predict": _predict, "plan": _plan, "measure": _measure, "readings": _readings}
 
 
 def _gb(size_bytes: float) -> str:
-    return f"{size_bytes / 1e9:.3g}"
+    return f"{size_bytes / 1e9:.3g}" if size_bytes < 999.5e9 else f"{size_bytes / 1e9:,.0f}"
 
 
 def _print_json(value) -> None:
@@ -196,10 +223,14 @@ def _console():
     return Console()
 
 
-def _table(title: str, *columns: str):
+def _table(title: str, *columns: str, narrow: bool = False):
+    """An empty table; a narrow one has no lines between its columns, so that nine of them fit into 80 characters."""
+    from rich import box
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
+    if narrow:
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left")
     return table

@@ -68,6 +68,8 @@ class Setting:
         rows: rows of the data set, whose precomputed log-probs stay in memory.
         optimizer: a key of `OPTIMIZER_STATES`.
         accumulation: forward passes a step; above 1, gradients live from one pass to the next.
+        synchronised: under full sharding, divide the gradients after every pass. Trainers wait for the last pass of a
+            step (`no_sync`), and until then each GPU holds the gradients of all weights.
         gpus: GPUs that train together, each with its own batch.
         sharded: FSDP full sharding (ZeRO-3): weights, gradients, states and reference divided among `gpus`.
         logits: "full": the logits of all positions at once; "chunked": tiles that are computed again in the
@@ -93,6 +95,7 @@ class Setting:
     accumulation: int = 1
     gpus: int = 1
     sharded: bool = False
+    synchronised: bool = False
     logits: str = "full"
     masked: bool = False
     packed: bool = False
@@ -190,15 +193,15 @@ def estimate(setting: Setting) -> Estimate:
         weights_bytes=step.weights,
         optimizer_bytes=step.optimizer,
         reference_bytes=step.reference,
-        gradients_bytes=step.gradients if setting.accumulation > 1 else 0,
+        gradients_bytes=step.accumulated if setting.accumulation > 1 else 0,
         workspace_bytes=step.gathered,
     )
-    moments = {"forward": _add(alive, activations_bytes=step.kept, logits_bytes=step.logits_kept)}
+    moments = {"forward": _add(alive, activations_bytes=step.kept, logits_bytes=step.logits_kept + step.logits_capped)}
     if step.mismatched_pass:
         moments = {"mismatched pass": _add(alive, **step.pass_without_gradients)} | moments
     if step.reference_pass:
         moments["reference pass"] = _add(moments["forward"], **step.pass_without_gradients)
-    moments["loss"] = _add(alive, activations_bytes=step.kept, logits_bytes=step.logits_backward)
+    moments["loss"] = _add(alive, activations_bytes=step.kept, logits_bytes=step.logits_backward + step.logits_capped)
     # The backward pass frees activations block by block and makes gradients; either end can be the larger one.
     last = step.kept - step.head + (step.block if setting.checkpointing else 0)
     first = step.block + (step.block_input if setting.checkpointing else 0)
@@ -271,6 +274,7 @@ def published_comparison() -> dict[str, Estimate]:
 
     model = read_architecture("llama-3-8b")
     cluster = {"gpus": 8, "sharded": True, "checkpointing": True, "accumulation": 8, "logits": "log_softmax"}
+    cluster |= {"synchronised": True}  # ZeRO-3 divides gradients as they are made
     return {m: estimate(Setting(model, m, batch_size=2, length=2048, **cluster)) for m in ("dpo", "simpo")}
 
 
@@ -310,7 +314,7 @@ class _Step:
     @property
     def trained_parameters(self) -> int:
         m = self.m
-        return m.layers * self.s.lora_rank * sum(a + b for a, b in m.matrices) if self.lora else m.parameters
+        return self.s.lora_rank * sum(a + b for a, b in m.linear_matrices) if self.lora else m.parameters
 
     @property
     def weights(self) -> float:
@@ -319,19 +323,26 @@ class _Step:
 
     def _stored(self, bytes_each: float) -> float:
         """All weights; only the blocks' matrices can have fewer than 2 bytes."""
-        matrices = self.m.layers * self.m.block_matrix_parameters
+        matrices = self.m.matrix_parameters
         return matrices * bytes_each + (self.m.parameters - matrices) * max(bytes_each, 2)
 
     @property
     def autocast_copies(self) -> float:
         if not self.p.autocast or self.s.sharded:
             return 0  # sharded weights are gathered in bfloat16, which `gathered` counts
-        return 2 * (self.m.layers * self.m.block_matrix_parameters + self.m.vocabulary * self.m.width)
+        return 2 * (self.m.matrix_parameters + self.m.vocabulary * self.m.width)
 
     @property
     def gradients(self) -> float:
         copies = 2 if self.s.gpus > 1 and not self.s.sharded else 1  # DistributedDataParallel's buckets are a copy
         return self.trained_parameters * self.trained_bytes * self.share * copies
+
+    @property
+    def accumulated(self) -> float:
+        """Gradients that wait for the step's last pass, where sharding has not divided them yet."""
+        if not self.s.sharded or self.s.synchronised:
+            return self.gradients
+        return self.trained_parameters * (4 if self.lora else self.p.compute)
 
     @property
     def optimizer(self) -> float:
@@ -361,6 +372,9 @@ class _Step:
     def pass_without_gradients(self) -> dict[str, float]:
         """What such a pass holds at its worst point: in a feed-forward part, or at its logits."""
         hidden = self.p.compute * self.m.feedforward * (3 if self.m.gated else 2)
+        if experts := self.m.experts:
+            each = experts.active * (3 * experts.size + 2 * self.m.width) + 3 * experts.shared
+            hidden = max(hidden if self.m.dense_layers else 0, self.p.compute * each)
         within = self.tokens * (hidden + 2 * self.m.width * self.residual)
         if within > self.logits_forward:
             return {"workspace_bytes": within}
@@ -396,18 +410,71 @@ class _Step:
         return 4 + (0 if self.lora else self.residual)  # the input in float32 and, to train its scale, the normed one
 
     @property
+    def blocks(self) -> float:
+        """What all blocks keep."""
+        m = self.m
+        feedforward = m.dense_layers * self._dense + m.sparse_layers * self._mixture
+        return m.layers * self._around + m.windowed * self._window + feedforward
+
+    @property
     def block(self) -> float:
-        """What one block keeps."""
+        """What one block keeps, the largest where they differ."""
+        m = self.m
+        feedforward = max(self._dense if m.dense_layers else 0, self._mixture)
+        return self._around + (self._window if m.windowed else 0) + feedforward
+
+    @property
+    def _around(self) -> float:
+        """Norms, attention and adapters."""
         m, a = self.m, self.p.compute
-        query, key = m.heads * m.head_size, m.kv_heads * m.head_size
+        query, key = m.query_width, m.key_width
         readers = (3, 2) if m.gated else (1, 1)  # matrices that read the first and the second norm
         norms = m.width * (m.norms * self._norm + self._inputs(readers[0]) + self._inputs(readers[1]))
         norms += (query + key) * self._norm if m.qk_norm else 0
         attention = a * 2 * (query + (query if self.s.masked else key)) + 4 * m.heads  # q, output, k, v, log-sum-exp
         attention += a * self.s.length if self.s.masked else 0  # the mask, as large as the scores of one head
+        attention += a * (query + key) if m.fused else 0  # before the rotation: values keep the whole alive
+        if m.eager:
+            scores = 4 + (a if a < 4 else 0) + (a if m.attention_cap else 0)  # softmax, its cast, the tanh's result
+            attention += m.heads * self.s.length * scores + 2 * a * (query - key)
+        if m.latents:
+            attention, of_latents = self._latent_attention
+            norms += of_latents
         output = self._inputs(1) * query if self._casts or self.s.packed else 0  # else the attention's own output
-        adapters = len(m.matrices) * self.s.lora_rank * (2 if self.p.autocast else 4)
-        return self.places * attention + self.tokens * (norms + output + m.feedforward * self._feedforward + adapters)
+        adapters = self.s.lora_rank * len(m.linear_matrices) / m.layers * (2 if self.p.autocast else 4)
+        return self.places * attention + self.tokens * (norms + output + adapters)
+
+    @property
+    def _latent_attention(self) -> tuple[float, float]:
+        """Of latent attention (MLA): what a place of attention keeps, and what a token keeps in latents and norms."""
+        m, a = self.m, self.p.compute
+        latents = m.latents
+        values = m.heads * (latents.plain + latents.value)  # keys without rotation and values are one tensor
+        attention = a * (2 * m.query_width + values + m.heads * latents.value) + 4 * m.heads
+        if latents.value != latents.plain + latents.rotated:  # no fused kernel of a CPU takes heads of two sizes
+            attention += a * m.heads * self.s.length
+        of_latents = (latents.query + latents.key_value) * (self._norm + self._inputs(1)) + a * latents.rotated
+        return attention, of_latents
+
+    @property
+    def _window(self) -> float:
+        """What a window adds: a mask, and keys and values repeated for every query head."""
+        m, a = self.m, self.p.compute
+        if self.s.masked or m.eager or self.s.length <= m.window:
+            return 0
+        return self.places * a * 2 * (m.query_width - m.key_width)
+
+    @property
+    def _dense(self) -> float:
+        return self.tokens * self.m.feedforward * self._feedforward
+
+    @property
+    def _mixture(self) -> float:
+        """A mixture of experts: each token, gathered, once for every expert it goes through, and as much given back."""
+        if not (experts := self.m.experts):
+            return 0
+        gathered = experts.active * (experts.size * self._feedforward + 2 * self.m.width * self.p.compute)
+        return self.tokens * (gathered + experts.shared * self._feedforward + 12 * experts.count)
 
     @property
     def _feedforward(self) -> float:
@@ -431,7 +498,7 @@ class _Step:
     @property
     def kept(self) -> float:
         """Everything that lives from the forward pass to the backward pass, logits aside."""
-        return self.m.layers * (self.block_input if self.s.checkpointing else self.block) + self.head
+        return (self.m.layers * self.block_input if self.s.checkpointing else self.blocks) + self.head
 
     # what is as wide as the vocabulary
 
@@ -450,6 +517,11 @@ class _Step:
             return 0
         positions = 2 * self.places if self.s.logits == "log_softmax" else min(self.read, self.responses)
         return 4 * positions * self.m.vocabulary
+
+    @property
+    def logits_capped(self) -> float:
+        """What the tanh of a model that caps its logits keeps: its result."""
+        return self._all_logits if self.m.logit_cap else 0
 
     @property
     def logits_forward(self) -> float:
@@ -494,7 +566,10 @@ class _Step:
     @property
     def block_workspace(self) -> float:
         """Gradients of activations in a feed-forward part: two of its width, one of the stream's."""
-        return self.tokens * (2 * self.m.feedforward * self.p.compute + self.m.width * self.residual)
+        hidden = 2 * self.m.feedforward if self.m.dense_layers else 0
+        if experts := self.m.experts:
+            hidden = max(hidden, experts.active * (3 * experts.size + self.m.width))
+        return self.tokens * (hidden * self.p.compute + self.m.width * self.residual)
 
     @property
     def embedding_workspace(self) -> float:
@@ -505,7 +580,8 @@ class _Step:
     def optimizer_workspace(self) -> float:
         """AdamW's two temporaries for the largest trained matrix."""
         m = self.m
-        largest = max(m.vocabulary * m.width, *(a * b for a, b in m.matrices))
+        of_experts = 2 * m.experts.count * m.experts.size * m.width if m.experts else 0  # all in one parameter
+        largest = max(m.vocabulary * m.width, of_experts, *(a * b for a, b in m.matrices))
         largest = self.s.lora_rank * max(max(pair) for pair in m.matrices) if self.lora else largest
         return 2 * largest * self.trained_bytes * self.share
 

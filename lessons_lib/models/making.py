@@ -87,6 +87,13 @@ def new_model(
         return suit_threads(transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval())
 
 
+def default_config(model_type: str, **said) -> dict:
+    """The configuration that transformers' class of a `model_type` has where nothing more is said."""
+    import transformers
+
+    return transformers.AutoConfig.for_model(model_type, **said).to_dict()
+
+
 def from_config(config: dict, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> PreTrainedModel:
     """A freshly initialized causal language model of a configuration; device "meta" gives shapes without memory.
 

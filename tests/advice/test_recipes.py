@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from lessons_lib import __main__ as command_line
-from lessons_lib.advice.recipes import TRL_VERSION, Recipe, setting_of, write_recipe
+from lessons_lib.advice.recipes import LOGGED_ROWS, TRL_VERSION, Recipe, logging_steps, setting_of, write_recipe
 from lessons_lib.data import real, twins
 from lessons_lib.errors import UserError
 from lessons_lib.memory.architecture import read_architecture
@@ -106,11 +106,22 @@ def test_the_accelerate_configuration_is_for_these_gpus(tmp_path, fields, kind):
     config = yaml.safe_load(write(tmp_path, **fields)["accelerate.yaml"])
     assert (config["distributed_type"], config["num_processes"]) == (kind, fields.get("gpus", 1))
     assert ("fsdp_config" in config) == (kind == "FSDP")
+    settings = configured((tmp_path / "recipe" / "train.py").read_text(), "dpo")
+    synchronised = ast.literal_eval(settings.get("accelerator_config", "{}"))
+    assert synchronised.get("gradient_accumulation_kwargs", {}).get("sync_each_batch", False) == (kind == "FSDP")
 
 
 def test_the_batch_is_shared_by_gpus_and_passes(tmp_path):
     made = configured(write(tmp_path, gpus=4, rows_per_gpu=2, batch_size=32)["train.py"], "dpo")
     assert int(made["per_device_train_batch_size"]) * int(made["gradient_accumulation_steps"]) * 4 == 32
+
+
+def test_a_run_is_logged_often_enough_for_diagnose(tmp_path):
+    for steps in (7, 61, 300, 5000):
+        rows = steps // logging_steps(steps)
+        assert rows >= min(steps, LOGGED_ROWS) and logging_steps(steps) <= 10
+    short = configured(write(tmp_path, batch_size=16)["train.py"], "dpo")  # 60 pairs, 4 steps
+    assert short["logging_steps"] == "1 if arguments.max_steps < 0 else 1" and short["logging_first_step"] == "True"
 
 
 def test_requirements_pin_the_trl_that_the_tests_run(tmp_path, root):

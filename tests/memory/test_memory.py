@@ -9,7 +9,7 @@ import pytest
 
 from lessons_lib import __main__ as command_line
 from lessons_lib.errors import UserError
-from lessons_lib.memory import probe
+from lessons_lib.memory import class_defaults, probe
 from lessons_lib.memory.architecture import KNOWN, llama_like, read_architecture
 from lessons_lib.memory.estimate import Setting, estimate, fits, published_comparison, smallest_plan
 from lessons_lib.methods import METHODS
@@ -33,6 +33,53 @@ def setting(method="dpo", model="llama-3-8b", **fields):
 
 
 # Parameters
+
+
+SPARSE = {
+    "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},
+    "qwen2_moe": {"num_experts": 4, "moe_intermediate_size": 40, "shared_expert_intermediate_size": 56},
+    "qwen3_moe": {"num_experts": 4, "moe_intermediate_size": 40, "decoder_sparse_step": 2, "mlp_only_layers": [1]},
+    "deepseek_v3": {
+        "num_key_value_heads": 4,
+        **{"n_routed_experts": 4, "n_group": 2, "topk_group": 1, "num_experts_per_tok": 2, "n_shared_experts": 2},
+        **{"moe_intermediate_size": 40, "first_k_dense_replace": 1, "kv_lora_rank": 16, "q_lora_rank": 24},
+        **{"qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 12},
+    },
+}
+
+
+@pytest.mark.parametrize("family", SPARSE)
+@pytest.mark.parametrize("extra", [{}, {"tie_word_embeddings": True}, {"q_lora_rank": None}], ids=str)
+def test_parameters_of_experts_and_latents_are_those_of_the_built_model(family, extra):
+    config = {"model_type": family, **SMALL, **SPARSE[family], **extra}
+    counted = sum(p.numel() for p in making.from_config(config, device="meta").parameters())
+    model = read_architecture(config)
+    assert model.parameters == counted and model.exact
+
+
+def test_class_defaults_are_those_of_the_installed_transformers():
+    kept = json.loads(class_defaults.FILE.read_text())
+    assert kept == class_defaults.of_the_installed_classes()
+
+
+def test_what_a_configuration_leaves_out_is_filled_in_from_its_class():
+    text = {"hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34, "model_type": "gemma3_text"}
+    seeing = read_architecture({"model_type": "gemma3", "text_config": text, "vision_config": {"hidden_size": 1152}})
+    assert (seeing.heads, seeing.kv_heads, seeing.head_size, seeing.vocabulary) == (8, 4, 256, 262_208)
+    assert seeing.parameters == pytest.approx(3.88e9, rel=0.001)
+    sizes = {"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28}
+    flat = {"model_type": "qwen2_5_vl", **sizes, "num_key_value_heads": 4, "vocab_size": 152_064}
+    assert read_architecture({**flat, "tie_word_embeddings": False}).parameters == 7_615_616_512
+
+
+def test_blocks_that_see_a_window_are_counted():
+    def windowed(family, **fields):
+        return read_architecture({"model_type": family, **SMALL, "num_hidden_layers": 12, **fields}).windowed
+
+    assert windowed("mistral", sliding_window=64) == 12 and windowed("mistral", sliding_window=None) == 0
+    assert windowed("gemma2") == 6 and windowed("gemma3_text") == 10 and windowed("llama") == 0
+    assert windowed("qwen2", sliding_window=64) == 0
+    assert windowed("qwen2", sliding_window=64, use_sliding_window=True, max_window_layers=8) == 4
 
 
 @pytest.mark.parametrize("family", ["llama", "mistral", "phi3", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text"])
@@ -147,6 +194,24 @@ def test_kto_carries_half_the_sequences_of_a_pair():
     assert single.activations_bytes == pair.activations_bytes / 2
 
 
+def test_gradients_that_wait_for_the_last_pass_are_whole_on_every_gpu():
+    n, common = read_architecture("llama-3-8b").parameters, {"gpus": 8, "sharded": True, "accumulation": 4}
+
+    def held(**fields):
+        return estimate(setting(**common, **fields)).moments["forward"].gradients_bytes
+
+    assert held() == 2 * n and held(synchronised=True) == 4 * n / 8  # in bfloat16; in float32, divided
+    assert held(precision="float32") == 4 * n
+
+
+def test_adapters_are_put_on_matrices_and_not_on_experts():
+    model = read_architecture({"model_type": "mixtral", **SMALL, **SPARSE["mixtral"]})
+    width, key = SMALL["hidden_size"], SMALL["hidden_size"] // 2
+    pairs = 2 * (width + width) + 2 * (width + key)
+    step = estimate(Setting(model, lora_rank=4, precision="float32")).moments["optimizer"]
+    assert step.gradients_bytes == 4 * 4 * SMALL["num_hidden_layers"] * pairs
+
+
 def test_sharding_divides_what_stays():
     one = estimate(setting(precision="bfloat16")).moments["optimizer"]
     eight = estimate(setting(precision="bfloat16", gpus=8, sharded=True)).moments["optimizer"]
@@ -173,6 +238,7 @@ def test_each_of_several_gpus_holds_gradients_twice_unless_they_are_sharded():
         ({"lora_rank": 64}, {"lora_rank": 16}),
         ({"precision": "bfloat16", "lora_rank": 8}, {"precision": "nf4", "lora_rank": 8}),
         ({"accumulation": 4}, {"accumulation": 1}),
+        ({"gpus": 8, "sharded": True, "accumulation": 4}, {"gpus": 8, "sharded": True, "synchronised": True}),
         ({"masked": True}, {}),
         ({"prompt_length": 500}, {"prompt_length": 500, "packed": True}),
         ({}, {"logits": "chunked"}),
@@ -236,7 +302,8 @@ def test_a_setting_that_cannot_be_is_refused(fields):
 
 @pytest.mark.parametrize("reading", READINGS, ids=lambda reading: str(probe.as_row(reading)["setting"]))
 def test_predictions_are_within_a_tenth_of_the_readings(reading):
-    closer = 0.03 if reading.device == "cpu" else 0.1  # a tenth is what is claimed; on a CPU they are closer
+    exact = reading.device == "cpu" and reading.config["model_type"] in ("gpt2", "llama", "qwen2")
+    closer = 0.03 if exact else 0.1  # a tenth is what is claimed; the plain architectures are closer on a CPU
     assert abs(reading.error) < closer
 
 
@@ -244,7 +311,9 @@ def test_readings_cover_what_the_calculator_claims():
     seen = [r.setting for r in READINGS]
     assert len(READINGS) >= 8
     assert {s["method"] for s in seen} == set(METHODS)
-    assert {r.config["model_type"] for r in READINGS} >= {"gpt2", "llama", "qwen2"}
+    families = {r.config["model_type"] for r in READINGS}
+    assert families >= {"gpt2", "llama", "qwen2", "mixtral", "qwen2_moe", "qwen3_moe", "deepseek_v3"}
+    assert families >= {"phi3", "mistral", "gemma2", "gemma3_text", "qwen3"}
     for option in ("lora_rank", "checkpointing", "accumulation", "packed"):
         assert any(s.get(option) for s in seen) and any(not s.get(option) for s in seen)
     assert {s["precision"] for s in seen} == {"float32", "bfloat16", "mixed"}
@@ -341,6 +410,23 @@ def test_the_command_predicts_plans_and_lists(capsys):
     assert "none fits" in capsys.readouterr().out
     assert command_line.main(["memory", "readings"]) == 0
     assert "gpt2" in capsys.readouterr().out
+
+
+def test_a_prediction_says_what_stands_behind_it(tmp_path, capsys):
+    for config, says in [(LLAMA, "held to, within 10%"), ({"model_type": "olmo2", **SMALL}, "A guess")]:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        assert command_line.main(["memory", "predict", str(tmp_path)]) == 0
+        assert says in " ".join(capsys.readouterr().out.split())
+    assert command_line.main(["memory", "predict", "7e9"]) == 0
+    assert "only a number of weights is known" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_table_fits_into_eighty_characters(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    common = ["memory", "predict", "llama-3-70b", "--method", "dpo", "--length", "2048"]
+    assert command_line.main([*common, "--precision", "float32", "--batch-size", "64"]) == 0
+    told = capsys.readouterr().out
+    assert "…" not in told and "e+" not in told and max(map(len, told.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(

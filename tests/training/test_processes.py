@@ -83,6 +83,14 @@ def test_there_are_two_processes_and_each_holds_what_it_should(launched):
 
 
 @pytest.mark.slow
+def test_between_the_passes_of_a_step_a_sharded_model_holds_a_share_of_the_gradients(launched):
+    """And all of them in every process where it waits for the last pass, as other trainers do."""
+    ours, waiting = launched.facts["gradients"]["ours"], launched.facts["gradients"]["waiting"]
+    assert waiting == [PARAMETERS] * 2
+    assert ours == [PARAMETERS] * 2 if launched.kind == "copies" else sum(ours) == PARAMETERS
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("case", runs_in_processes.CASES)
 def test_two_processes_follow_one(launched, case):
     one, two = alone(case).history, pd.read_csv(launched.folder / case / "history.csv")

@@ -75,8 +75,9 @@ def usable(gpu_gb: float) -> float:
 
 
 def smallest(run: str, model: str, train: str, gpu_gb: float) -> int | None:
-    """The fewest GPUs, a power of two up to 64, on which a sharded run fits; None where none does."""
-    fitting = (n for n in GPUS if peak(run, model, train, n, "sharded").total_bytes / 1e9 <= usable(gpu_gb))
+    """The fewest GPUs, up to 64, on which a sharded run fits; None where none does."""
+    counts = range(1, GPUS[-1] + 1)
+    fitting = (n for n in counts if peak(run, model, train, n, "sharded").total_bytes / 1e9 <= usable(gpu_gb))
     return next(fitting, None)
 
 
@@ -128,7 +129,7 @@ def does_it_fit() -> Explorer:
                 stacked=True,
             ),
             Panel(
-                "The smallest cluster, sharded; 128 means that 64 are too few",
+                "The smallest cluster, sharded, any number of GPUs; 128 means that 64 are too few",
                 x=Axis("what is trained", categories=tuple(TRAIN)),
                 y=Axis("GPUs"),
                 marks=[
