@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -35,11 +36,12 @@ class Plugin:
     def __init__(self, config):
         self.process, self.starts_it = None, not hasattr(config, "workerinput")
         if self.starts_it:
-            os.environ[FOLDER] = tempfile.mkdtemp(prefix="lessons-site-")
+            os.environ[FOLDER] = str(Path(tempfile.gettempdir(), f"lessons-site-{uuid.uuid4().hex}"))
         self.folder = Path(os.environ[FOLDER])
 
     def pytest_collection_finish(self, session):
         if not session.config.option.collectonly and any(map(needs_site, session.items)):
+            self.folder.mkdir(exist_ok=True)
             (self.folder / "wanted").touch()
         self._start()
 
@@ -56,7 +58,7 @@ class Plugin:
             os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait()
         if self.starts_it:
-            shutil.rmtree(self.folder)
+            shutil.rmtree(self.folder, ignore_errors=True)  # most runs need no site, and have no such folder
 
 
 @pytest.fixture(scope="session")
