@@ -407,6 +407,16 @@ def recommend(facts: Facts) -> Recommendation:
     )
 
 
+CONTENT = frozenset(("not_read", "repeats_prompt", "templated", "boilerplate", "identical", "other_script"))
+
+
+def content_warnings(facts: Facts) -> tuple[str, ...]:
+    """The warnings that are about the texts alone, whatever they are trained with."""
+    known = {name: 0 if value is None else value for name, value in vars(facts).items()}
+    told = (w for w in load_tree().warnings if {fact for fact, *_ in w["when"]} <= CONTENT)
+    return tuple(w["says"].format(**known) for w in told if holds(facts, w["when"]))
+
+
 def _instead(facts: Facts) -> str:
     if facts.shape != "unpaired" or facts.up_share not in (0, 1):
         return ""

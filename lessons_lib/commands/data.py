@@ -148,7 +148,19 @@ def _check(arguments: argparse.Namespace) -> int:
     print(rows.summary())
     if not rows.kept:
         raise nothing_kept(rows)
+    _check_content(arguments)
     return 2 if rows.refused_count else 0
+
+
+def _check_content(arguments: argparse.Namespace) -> None:
+    """What the texts themselves say, a line each."""
+    from lessons_lib.advice.decide import Facts, content_warnings
+    from lessons_lib.advice.match import measure, open_rows
+
+    rows = open_rows(arguments.source, **{**reading_of(arguments), "on_error": "collect"})
+    measured, _ = measure(arguments.source, rows)
+    for warning in content_warnings(Facts.from_profile(measured)):
+        print(f"warning: {warning}")
 
 
 def _convert(arguments: argparse.Namespace) -> None:

@@ -129,3 +129,9 @@ def test_check_of_no_file_prints_no_traceback(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+def test_check_says_what_the_texts_are_like(tmp_path, capsys):
+    rows = [{**PAIR, "prompt": f"{PAIR['prompt']} {n}", "chosen": f"{PAIR['prompt']} {n} Seven."} for n in range(10)]
+    assert main(["data", "check", rows_file(tmp_path / "a.jsonl", rows)]) == 0
+    assert "warning: Reply begins with the prompt: in 10 of the things judged." in capsys.readouterr().out
