@@ -6,9 +6,10 @@ wrong; so grading does not start, and a batch under way stops, unless this passe
 
 from __future__ import annotations
 
-import importlib
 import sys
+from importlib.util import find_spec
 
+import lessons_lib
 from lessons_lib.errors import UserError
 from lessons_lib.grading import assignments, handout, marking, sandbox, tickets
 from lessons_lib.grading.assignments import Assignment
@@ -63,14 +64,15 @@ def _same_code(assignment: Assignment) -> None:
             child.start()
             told = child.ask(assignment.exercise.limits.cell_seconds, do="about", modules=modules)
         except (sandbox.SandboxBroke, sandbox.Stopped) as error:
-            raise _refusal(f"a child did not get as far as importing {' and '.join(modules)}: {error}") from None
+            raise _refusal(f"a child did not get as far as finding {' and '.join(modules)}: {error}") from None
     if "error" in told:
-        raise _refusal(f"importing {' and '.join(modules)} in a child ended in {told['error']}")
+        raise _refusal(f"looking for {' and '.join(modules)} in a child ended in {told['error']}")
     for name in modules:
-        here = importlib.import_module(name)
-        there = (told["files"].get(name), told["versions"].get(name))
-        if there != (here.__file__, str(getattr(here, "__version__", ""))):
-            raise _refusal(f"a child has {name} {there[1]} from {there[0]}, the grader has it from {here.__file__}")
+        here, there = find_spec(name).origin, told["files"].get(name)
+        if there != here:
+            raise _refusal(f"a child has {name} from {there}, the grader from {here}")
+    if told["version"] != lessons_lib.__version__:
+        raise _refusal(f"a child has lessons_lib {told['version']}, the grader {lessons_lib.__version__}")
     if told["python"] != sys.version:
         raise _refusal(f"a child runs Python {told['python']}, the grader {sys.version}")
 
