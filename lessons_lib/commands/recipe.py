@@ -36,6 +36,8 @@ def add_arguments(parser) -> None:
 def run(arguments) -> int:
     from lessons_lib.advice.recipes import Recipe, write_recipe
 
+    if arguments.model == "MODEL":
+        raise UserError("--model: put a Hub id or a folder in place of MODEL, such as Qwen/Qwen2.5-0.5B-Instruct")
     values = dict(_assignment(text) for text in arguments.set)
     batch_size = values.pop("batch_size", None)
     recipe = Recipe(
@@ -58,7 +60,8 @@ def run(arguments) -> int:
         print(path)
     for line in (*notes, *advice):
         print(line)
-    print(f"Run it with: cd {arguments.output} && accelerate launch --config_file accelerate.yaml train.py")
+    launch = "accelerate launch --config_file accelerate.yaml train.py"
+    print(f"Run it with: cd {arguments.output} && pip install -r requirements.txt && {launch}")
     return 0
 
 

@@ -6,6 +6,7 @@ place, and the learner's own stays beside it: `my_05_implement_ipo.ipynb`, or `l
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -39,13 +40,15 @@ def update(root: Path) -> list[str]:
         return ["You have the newest version."]
     coming = set(_paths(root, "diff", "--name-only", "HEAD", new))
     _git(root, "reset", "--quiet")  # what was staged is in the working tree as well
-    edited = [path for path in _paths(root, "diff", "--name-only", "HEAD") if (root / path).exists()]
+    changed = [path for path in _paths(root, "diff", "--name-only", "HEAD") if (root / path).exists()]
+    only_run = [path for path in changed if path in coming and _only_run(root, path)]
+    edited = [path for path in changed if path not in only_run]
     unknown = _paths(root, "ls-files", "--others", "--", *sorted(coming)) if coming else []
     kept = {path: _own_name(root / path) for path in (*edited, *unknown) if path in coming}
     for path, own in kept.items():
         shutil.copy2(root / path, own)
     try:
-        for path in kept:
+        for path in (*kept, *only_run):
             (root / path).unlink() if path in unknown else _git(root, "checkout", "--quiet", "HEAD", "--", path)
         _git(root, "merge", "--ff-only", "--quiet", new)
     except UserError:
@@ -75,6 +78,19 @@ def _newer_version(root: Path) -> str | None:
     return new
 
 
+def _only_run(root: Path, path: str) -> bool:
+    """Whether a notebook differs from the version it came in by outputs alone: it was run, and nothing was written."""
+    if not path.endswith(".ipynb"):
+        return False
+    try:
+        mine, theirs = ((root / path).read_text(encoding="utf-8"), _git(root, "show", f"HEAD:{path}"))
+        cells = [[cell["source"] for cell in json.loads(text)["cells"]] for text in (mine, theirs)]
+    except (UserError, ValueError, KeyError, TypeError):
+        return False  # whatever it is, it is kept
+    texts = [["".join(source) for source in some] for some in cells]
+    return texts[0] == texts[1]
+
+
 def _own_name(path: Path) -> Path:
     """A free name beside `path` for the learner's own copy."""
     for number in ("", *(f"_{n}" for n in range(2, 1000))):
@@ -94,7 +110,9 @@ def _told(root: Path, changed: int, kept: dict[str, Path], untouched: list[str],
         lines.append("These you had edited, and they are as you left them:")
         lines += [f"  {path}" for path in untouched]
     if requirements:
-        lines.append("It needs other packages: `make setup`, or `pip install -r requirements.txt`, installs them.")
+        lines.append("It needs other packages: `make update` installs them now; without make: "
+                     "`pip install -r requirements.txt`.")  # fmt: skip
+    lines.append("If JupyterLab runs, end it and start it again, and close what is open there without saving.")
     return lines
 
 

@@ -1,5 +1,6 @@
 """`update` on real git repositories: the new version comes, and nothing of the learner's own is lost."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from lessons_lib.commands import update as commands
 from lessons_lib.commands.update import update
 from lessons_lib.errors import UserError
 
+RESTART = "If JupyterLab runs, end it and start it again, and close what is open there without saving."
 LESSON, EXERCISE = "notebooks/05_lesson.ipynb", "exercises/05_exercise.ipynb"
 
 
@@ -53,7 +55,7 @@ def texts(folder: Path) -> dict[str, str]:
 
 def test_without_edits_the_new_version_is_there(course, mine):
     publish(course, **{LESSON: "lesson, 2", "notebooks/06_lesson.ipynb": "new"})
-    assert update(mine) == ["You have the newest version: 2 files changed."]
+    assert update(mine) == ["You have the newest version: 2 files changed.", RESTART]
     assert texts(mine) == texts(course)
     assert update(mine) == ["You have the newest version."]
 
@@ -62,8 +64,24 @@ def test_what_only_the_learner_changed_stays(course, mine):
     write(mine, **{EXERCISE: "my answer", "notes.txt": "my notes"})
     publish(course, **{LESSON: "lesson, 2"})
     told = update(mine)
-    assert told[1:] == ["These you had edited, and they are as you left them:", f"  {EXERCISE}"]
+    assert told[1:-1] == ["These you had edited, and they are as you left them:", f"  {EXERCISE}"]
     assert texts(mine) == {**texts(course), EXERCISE: "my answer", "notes.txt": "my notes"}
+
+
+def notebook(source: str, output: str = "") -> str:
+    cell = {"cell_type": "code", "source": source, "outputs": [output] if output else [], "metadata": {}}
+    return json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def test_a_notebook_that_was_only_run_is_not_called_edited(course, mine):
+    publish(course, **{LESSON: notebook("1 + 1"), EXERCISE: notebook("...")})
+    update(mine)
+    write(mine, **{LESSON: notebook("1 + 1", "2"), EXERCISE: notebook("my answer", "3")})
+    publish(course, **{LESSON: notebook("2 + 2"), EXERCISE: notebook("... # new")})
+    told = "\n".join(update(mine))
+    assert "my_05_exercise.ipynb" in told and "my_05_lesson" not in told
+    assert texts(mine)[LESSON] == notebook("2 + 2")
+    assert texts(mine)["exercises/my_05_exercise.ipynb"] == notebook("my answer", "3")
 
 
 @pytest.mark.parametrize("staged", [False, True])

@@ -327,12 +327,12 @@ def test_threads_and_denormals_are_restored():
     def flushes():
         return torch.tensor(1e-310, dtype=torch.float64).mul(1.0).item() == 0.0
 
-    inside = []
+    inside, model = [], tiny.model()  # made beforehand: a small model that is made asks for one thread as well
     torch.set_num_threads(2)
     try:
-        run(evaluate=lambda model, step: inside.append((torch.get_num_threads(), flushes())) or {})
+        run(model=model, evaluate=lambda model, step: inside.append((torch.get_num_threads(), flushes())) or {})
         with pytest.raises(ZeroDivisionError):
-            run(evaluate=lambda model, step: 1 / 0)
+            run(model=model, evaluate=lambda model, step: 1 / 0)
         assert inside == [(1, True)] and (torch.get_num_threads(), flushes()) == (2, False)
     finally:
         torch.set_num_threads(1)

@@ -63,7 +63,7 @@ MISTAKES = [
     (check_first_pass_accuracy, lambda log: log[ACCURACY][-1], "the last row"),
     (check_first_pass_accuracy, lambda log: mean(log["loss"][1:3]), "expected 0.55"),
     (check_first_pass_accuracy, lambda log: 0.55, "expected 0.5\n"),
-    (check_first_pass_accuracy, lambda log: None, "got NoneType"),
+    (check_first_pass_accuracy, lambda log: None, "returns nothing yet"),
     (check_first_pass_accuracy, lambda log: True, "got bool"),
     (check_first_pass_accuracy, lambda log: [first(log)], "got list"),
     (check_first_pass_accuracy, lambda log: log["accuracy"], "raised KeyError"),

@@ -68,7 +68,7 @@ THUMB_MISTAKES = [
     (lambda log: [*thumbs(log), thumbs(log)[0]], "too often"),
     (lambda log: [thumbs(log)[0]] * 11, "missing:"),  # a constant, as long as it should be
     (lambda log: [], "every row left out"),
-    (lambda log: None, "got NoneType"),
+    (lambda log: None, "NoneType"),
     (lambda log: True, "got bool"),
     (lambda log: log[0].thumb, "raised AttributeError"),
 ]

@@ -36,7 +36,7 @@ MISTAKES = [
     (check_bytes_per_weight, lambda w, s, r: 16, "expected"),
     (check_bytes_per_weight, lambda w, s, r: True, "got bool"),
     (check_bytes_per_weight, lambda w, s, r: [w], "got list"),
-    (check_bytes_per_weight, lambda w, s, r: None, "got NoneType"),
+    (check_bytes_per_weight, lambda w, s, r: None, "returns nothing yet"),
     (check_bytes_per_weight, lambda w: w, "raised TypeError"),
     (check_logits_bytes, lambda p, n, v: 8 * p * n * v, "four tensors"),
     (check_logits_bytes, lambda p, n, v: 16 * p * n * v, "two responses"),

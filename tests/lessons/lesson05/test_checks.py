@@ -55,7 +55,7 @@ NUMBER_MISTAKES = [
     (check_tau_for_margin, lambda m: m / 2, "smaller"),
     (check_tau_for_margin, lambda m: 0.1, "expected"),
     (check_tau_for_margin, lambda m: "0.1", "got str"),
-    (check_tau_for_margin, lambda m: None, "got NoneType"),
+    (check_tau_for_margin, lambda m: None, "returns nothing yet"),
     (check_tau_for_margin, lambda m: True, "got bool"),
     (check_tau_for_margin, lambda m: m.tau, "raised AttributeError"),
     (check_averaged_tau, lambda tau, length: tau, "in each token"),

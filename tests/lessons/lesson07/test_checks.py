@@ -51,7 +51,7 @@ MISTAKES = [
     (check_log_odds, lambda x: log_odds(x).detach(), "no gradient"),
     (check_log_odds, lambda x: 0 * x, "a constant"),
     (check_log_odds, lambda x: 2 * log_odds(x), "−1.855"),
-    (check_log_odds, lambda x: None, "is a NoneType"),
+    (check_log_odds, lambda x: None, "returns nothing yet"),
     (check_log_odds, lambda x: math.log(x.tolist()), "raised"),
     (check_orpo_loss, lambda pc, pr, nll, lam: orpo(pr, pc, nll, lam), "chosen over rejected"),
     (check_orpo_loss, lambda pc, pr, nll, lam: nll + lam * F.logsigmoid(log_odds(pc) - log_odds(pr)), "sign flipped"),

@@ -90,7 +90,7 @@ MISTAKES = [
     (check_ranked_differently, lambda pairs: [differ(pair) for pair in pairs], "something else than whole numbers"),
     (check_ranked_differently, lambda pairs: [4], "both margins"),
     (check_ranked_differently, lambda pairs: True, "is a bool"),
-    (check_ranked_differently, lambda pairs: None, "is a NoneType"),
+    (check_ranked_differently, lambda pairs: None, "NoneType"),
     (check_ranked_differently, lambda pairs: pairs[0]["policy"], "raised KeyError"),
 ]
 

@@ -49,7 +49,7 @@ SHARE_MISTAKES = [
     (lambda ratings, at: 0.55, "expected"),
     (lambda ratings, at: True, "got bool"),
     (lambda ratings, at: [0.6], "got list"),
-    (lambda ratings, at: None, "got NoneType"),
+    (lambda ratings, at: None, "returns nothing yet"),
     (lambda ratings, at: ratings / at, "raised TypeError"),
 ]
 WEIGHT_MISTAKES = [

@@ -52,7 +52,7 @@ NUMBER_MISTAKES = [
     (check_gpus_needed, lambda n, b, f, g: math.ceil(n * 2 / 1e9 / (0.9 * g)), "inference"),
     (check_gpus_needed, lambda n, b, f, g: 20, "expected"),
     (check_gpus_needed, lambda n, b, f, g: True, "got bool"),
-    (check_gpus_needed, lambda n, b, f, g: None, "got NoneType"),
+    (check_gpus_needed, lambda n, b, f, g: None, "returns nothing yet"),
     (check_gpus_needed, lambda n, b, f, g: [gpus_needed(n, b, f, g)], "got list"),
     (check_gpus_needed, lambda n: n, "raised TypeError"),
     (check_cheapest, lambda plans: pick(plans, cost, 99), "what does not fit"),

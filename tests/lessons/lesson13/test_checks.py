@@ -42,7 +42,7 @@ WRONG = [
     ("seeds_for", lambda e, s: metrics.seeds_needed(e, s, power=0.5), "one half"),
     ("seeds_for", lambda e, s: math.ceil((2.8016 * s / e) ** 2), "normal"),
     ("seeds_for", lambda e, s: str(checks.seeds_for(e, s)), "got str"),
-    ("seeds_for", lambda e, s: None, "got NoneType"),
+    ("seeds_for", lambda e, s: None, "returns nothing yet"),
     ("cheapest_plan", lambda e, n, r, c, p: [costs(32, e, n, r), 32], "fewest prompts"),
     ("cheapest_plan", lambda *a: checks._plan(*a, key=lambda plan: (plan[1], plan[0])), "fewest seeds"),
     ("cheapest_plan", lambda *a: checks.cheapest_plan(*a)[::-1], "[seeds, prompts]"),
