@@ -9,6 +9,7 @@ import pytest
 import yaml
 from accelerate.commands.launch import launch_command_parser
 
+from lessons_lib import COMMAND
 from lessons_lib.__main__ import build_parser
 from lessons_lib.commands.train import settings
 
@@ -28,8 +29,8 @@ def trained(words: list[str]):
 def test_each_command_is_taken(root):
     plain, launched = [], []
     for words in commands(root, "many_machines.md"):
-        if words[:3] == ["python", "-m", "lessons_lib"]:
-            plain.append(trained(words[3:]))
+        if words[0] == COMMAND:
+            plain.append(trained(words[1:]))
             continue
         assert words[:2] == ["accelerate", "launch"], words
         parsed = launch_command_parser().parse_args(words[2:])
