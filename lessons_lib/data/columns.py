@@ -239,7 +239,22 @@ def joined(*texts: str | None) -> str:
 
 # Verdicts ---------------------------------------------------------------------------------------------------------
 
-_TIES = frozenset(("tie", "tied", "equal", "both", "neither", "same", "draw", "none", "both_bad"))
+_TIES = frozenset(("tie", "tied", "equal", "both", "neither", "same", "draw", "none", "both_bad", "bothbad"))
+# A verdict in words is read where every word is known: of "A is worse", "not A" and "A misleads" nothing is guessed.
+_WINS = frozenset(
+    ("better", "best", "preferred", "prefer", "choose", "wins", "win", "won", "winner", "beats", "over", "stronger",
+     "superior")
+)  # fmt: skip
+_FILLERS = frozenset(
+    ("is", "the", "are", "was", "much", "slightly", "far", "significantly", "clearly", "strongly", "weakly", "bit",
+     "marginally", "than", "to", "i", "verdict", "preference", "choice", "final", "system", "agent", "bot", "chatbot",
+     "version")
+)  # fmt: skip
+_THAN = frozenset(("than", "to", "over", "beats"))  # what comes after one of these is what the winner is better than
+_DENIALS = frozenset(("not", "no", "never", "isn", "aren", "don", "doesn"))
+_NAME = "[^<>=~≻≺≈≥≤]*"
+_COMPARISON = re.compile(f"(?P<left>{_NAME})(?:(?P<above>[>≻]+=?|≥)|(?P<below>[<≺]+=?|≤)|[=~≈]+)(?P<right>{_NAME})")
+_PLAIN = re.compile(r"""[\w\s\[\](){}"'*.,:;#/-]*""", re.ASCII)
 NUMBERED = {  # how numbers may name the winner, by the name of the reading
     "1-or-2": {1: "first", 2: "second", 0: "tie", 1.5: "tie", 3: "tie"},
     "0-or-1": {0: "first", 1: "second", 2: "tie", 0.5: "tie", -1: "tie"},
@@ -271,6 +286,16 @@ def numbered(reading: str) -> Callable[[object], str | None]:
     return read
 
 
+def as_number(value: object) -> float | None:
+    """A number, or text that spells one; None for what is neither (a flag is not a number)."""
+    if isinstance(value, bool) or not isinstance(value, (Real, str)):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
 def number_reading(values: Sequence, marks: tuple[str, str]) -> str:
     """Which of `SAYS` the numbers of a verdict column have.
 
@@ -294,19 +319,42 @@ def number_reading(values: Sequence, marks: tuple[str, str]) -> str:
 
 
 def worded(value: object, marks: tuple[str, str], names: tuple[str, str]) -> str | None:
-    """The winner that a word names: a mark ("A", "response_b", "a-is-better", "A>>B", "[[A]]"), or a tie; else None."""
+    """The winner that a cell names: a mark ("A", "response_b", "a-is-better", "B>>A", "[[A]]"), or a tie; else None.
+
+    >>> [worded(said, ("a", "b"), ("response_a", "response_b")) for said in ("B>A", "B<A", "A is worse than B")]
+    ['second', 'first', None]
+    """
     text = str(value).strip().lower()
-    if len(text) > 40:
+    if text in (lowered := [name.lower() for name in names]):
+        return ("first", "second")[lowered.index(text)]
+    if compared := _COMPARISON.fullmatch(text):
+        sides = [_only_side(_words(compared[part]), marks) for part in ("left", "right")]
+        if set(sides) != {"first", "second"}:
+            return None
+        return sides[0] if compared["above"] else sides[1] if compared["below"] else "tie"
+    if not _PLAIN.fullmatch(text) or re.search(r"(?<!\w)-\d", text):
         return None
-    words = [word for word in re.findall(r"[a-z]+|\d+", text) if word not in _REPLY_WORDS]
-    if text in (name.lower() for name in names):
-        return ("first", "second")[[name.lower() for name in names].index(text)]
-    if any(word in _TIES for word in words) or re.fullmatch(r"\W*\w+\s*=+\s*\w+\W*", text):
+    words = _words(re.sub(r"(?<=\d)\.0$", "", text))
+    if _TIES & {*words} and not _DENIALS & {*words}:
         return "tie"
-    sides = [side for side in ("first", "second") for word in words[:2] if word in _words_of(side, marks)]
-    if re.fullmatch(r"\W*\w+\s*<+\s*\w+\W*", text):
-        sides = [{"first": "second", "second": "first"}[side] for side in sides[:1]] if len(words) == 2 else []
-    return sides[0] if len(set(sides)) == 1 or (sides and ">" in text) else None
+    # "B is better than A": what comes before the word of comparison wins
+    than = next((place for place, word in enumerate(words) if word in _THAN), len(words))
+    better, worse = (_only_side(found, marks) for found in (words[:than], words[than + 1 :]))
+    if than == len(words):
+        return better
+    return better if _WINS & {*words} and {better, worse} == {"first", "second"} else None
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.findall(r"[a-z]+|\d+", text) if word not in _REPLY_WORDS]
+
+
+def _only_side(words: Sequence[str], marks: tuple[str, str]) -> str | None:
+    """The one side that the words name; None where they name none or both, or hold a word that is not known."""
+    by_word = {word: side for side in ("first", "second") for word in _words_of(side, marks)}
+    found = {by_word[word] for word in words if word in by_word}
+    known = {*by_word, *_WINS, *_FILLERS}
+    return found.pop() if len(found) == 1 and known.issuperset(words) else None
 
 
 def _words_of(side: str, marks: tuple[str, str]) -> tuple[str, ...]:

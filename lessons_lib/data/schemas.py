@@ -27,6 +27,7 @@ from lessons_lib.data.columns import (
     VERDICTS,
     Ambiguous,
     Sample,
+    as_number,
     label_of,
     number_reading,
     numbered,
@@ -309,15 +310,13 @@ def _verdict(sample: Sample, sides: tuple, reading: str | None) -> tuple[str, Ca
     for name in (sample.first_of((name,), "number", "text", "flag") for name in VERDICTS):
         if name is None or name in (one, other):
             continue
-        if sample.has(name, "number"):
-            return _numbered(name, reading or number_reading(sample.values(name), marks))
+        numbers = [as_number(value) for value in sample.values(name) if value != ""]
+        if numbers and None not in numbers:  # as numbers or, in a CSV, as text that spells them
+            return _numbered(name, reading or number_reading(numbers, marks))
         decide = partial(_worded, name=name, sides=sides)
         known = [decide(row) for row in sample.rows if row.get(name)]
         if known and 2 * sum(found is not None for found in known) > len(known):
             return name, decide
-        digits = [value for value in sample.values(name) if str(value).strip().lstrip("-").isdigit()]
-        if digits and len(digits) == len(sample.values(name)):
-            return _numbered(name, reading or number_reading(digits, marks))
     return _by_score(sample, sides)
 
 

@@ -251,6 +251,66 @@ def test_rows_with_scores_are_compared_within_their_prompt(tmp_path):
     assert [row["label"] for row in read(alone, up_from=2)] == [True] * 4
 
 
+# Who is named first, the sign that stands between, and who is named second: every spelling turns when either turns.
+NAMINGS = [
+    ("ab", "A", "B"), ("ab", "a", "b"), ("ab", "response_A", "response_B"), ("ab", "model_a", "model_b"),
+    ("ab", "Assistant A", "Assistant B"), ("12", "1", "2"), ("12", "output_1", "output_2"), ("12", "first", "second"),
+    ("01", "0", "1"), ("ab", "left", "right"),
+]  # fmt: skip
+COMPARED = ["{0}>{1}", "{0} > {1}", "{0}>>{1}", "[[{0}>{1}]]", "[[{0}>>{1}]]", "{0}>={1}", "{0} ≥ {1}", "({0} >> {1})"]
+IN_WORDS = [
+    "{0} is better than {1}",
+    "{0}-is-much-better-than-{1}",
+    "{0} over {1}",
+    "{0} beats {1}",
+    "I prefer {0} to {1}",
+]
+ALONE = ["{0}", "[[{0}]]", "{0} is better", "{0}_wins", "Verdict: {0}", "{0}-is-slightly-better", "winner: {0}."]
+TURNED = str.maketrans(">≥", "<≤")
+
+
+def judged(tmp_path, names, verdicts):
+    """What `read` makes of each verdict on the same two replies: which of the two it chose, or why none."""
+    rows = [{"prompt": ASK, f"reply_{names[0]}": GOOD, f"reply_{names[1]}": BAD, "verdict": v} for v in verdicts]
+    return [row["verdict"] for row in judgements(written(tmp_path, rows))]
+
+
+@pytest.mark.parametrize(("names", "one", "other"), NAMINGS)
+@pytest.mark.parametrize("spelling", COMPARED + IN_WORDS + ALONE)
+def test_exchanging_the_names_or_the_sign_exchanges_the_winner(tmp_path, names, one, other, spelling):
+    said, exchanged = spelling.format(one, other), spelling.format(other, one)
+    assert judged(tmp_path, names, [said, exchanged]) == ["first", "second"]
+    if spelling in COMPARED:
+        turned = [text.translate(TURNED) for text in (said, exchanged)]
+        assert judged(tmp_path, names, turned) == ["second", "first"]
+        assert judged(tmp_path, names, [exchanged, said, turned[0]]) == ["second", "first", "second"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["{0} is worse than {1}", "{0} worse", "{0} loses", "{0} loses to {1}", "not {0}", "{0} is not better", "!{0}",
+     "{0} isn't better than {1}", "{0} vs {1}: {1}", "{0}/{1}: {1}", "{0} hallucinates", "over {0}", "{0} and {1}",
+     "better than {0}", "{0}更差", "{0} 👎", "{0}>", "{0}<{0}", "{0} or {1}", "{0} is second to {1}", "rejected: {0}"],
+)  # fmt: skip
+@pytest.mark.parametrize(("one", "other"), ["AB", "BA", ("response_A", "response_B")])
+def test_words_of_loss_and_denial_and_unknown_words_are_not_guessed_from(tmp_path, one, other, said):
+    with pytest.raises(SchemaError, match="no column that says which is better") as caught:
+        judged(tmp_path, "ab", [said.format(one, other)] * 3)
+    assert caught.value.ways
+    assert judged(tmp_path, "ab", ["A", "B", said.format(one, other)]) == ["first", "second", None]
+
+
+@pytest.mark.parametrize("said", ["A=B", "B = A", "[[A=B]]", "A~B", "tie", "Tie (bothbad)", "both bad", "neither"])
+def test_a_tie_is_a_tie(tmp_path, said):
+    assert judged(tmp_path, "ab", ["A", said]) == ["first", "tie"]
+
+
+@pytest.mark.parametrize("signed", [["-1", "1"], ["-1.0", "2.0", "0"]])
+def test_numbers_as_text_are_asked_about_like_numbers(tmp_path, signed):
+    with pytest.raises(SchemaError, match="which of them names the first reply is not said"):
+        judged(tmp_path, "12", signed)
+
+
 def test_ties_are_judged_and_not_trained_on(tmp_path):
     rows = [{"prompt": ASK, "response_a": GOOD, "response_b": BAD, "winner": w} for w in ("A", "tie", "b", "Both")]
     path = written(tmp_path, rows)
