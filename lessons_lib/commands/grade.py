@@ -24,7 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--roster", type=Path, help="the class as CSV: a column of ids, and names where wanted")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--salt", type=Path, help="file with the course's salt (OUT/salt.txt, drawn when missing)")
-    parser.add_argument("--deadline", help="such as '2026-12-01 23:59'; being late is a column and costs no points")
+    parser.add_argument(
+        "--deadline",
+        help="such as '2026-12-01 23:59', a date alone is its end; being late is a column and costs no points",
+    )
     parser.add_argument(
         "--timestamps", type=Path, help="CSV of ids and times (nbgrader's timestamp.txt is read anyway)"
     )
@@ -75,7 +78,7 @@ def _grade(arguments: argparse.Namespace) -> int:
         salt_path=arguments.salt,
         workers=arguments.workers,
         again=arguments.again,
-        deadline=lateness.parse(arguments.deadline, "--deadline") if arguments.deadline else None,
+        deadline=lateness.deadline(arguments.deadline, "--deadline") if arguments.deadline else None,
         timestamps=arguments.timestamps,
         progress=lambda marks, total: tqdm(marks, total=total, desc="grading", unit="notebook"),
     )
@@ -89,6 +92,13 @@ def _say(graded, out: Path) -> int:
     missing = sum(mark.status == "missing" for mark in marks)
     print(f"submissions recognised as: {', '.join(graded.layouts)}")
     print(f"{len(marks)} learners: {full} with full marks, {missing} missing, {odd} with something odd, see the report")
+    if told := graded.told_of_times():
+        print(told)
+    for told in graded.told_of_shared():
+        print(f"not opened: {told}")
+    if graded.departed:
+        shown = ", ".join(graded.departed[:5])
+        print(f"not on this roster, so without a page, their marks are kept: {len(graded.departed)}, such as {shown}")
     if graded.strangers:
         shown = ", ".join(map(repr, graded.strangers[:5]))
         print(f"not on the roster, not opened: {len(graded.strangers)}, such as {shown}")

@@ -72,7 +72,8 @@ def grade(
         progress: wraps the marks as they come, such as a progress bar.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: expected the folder of submissions, found none")
+        found = "a file; if it is the platform's archive, unpack it first" if folder.exists() else "none"
+        raise UserError(f"{folder}: expected the folder of submissions, found {found}")
     assignment = assignments.load(name)
     notebook = assignment.exercise.notebook
     collected = collect.collect(folder, roster, notebook, assignments.notebooks())
@@ -81,6 +82,7 @@ def grade(
     cgroups.sweep()
     preflight.check(assignment)
     with files.folder_of_marks(out):
+        gradebook.refuse_another(out, assignment.exercise.name, salt_path)
         given = by_hand.read(out / "by_hand.csv")
         salt = tickets.read_salt(salt_path or out / "salt.txt")
         classmates = frozenset(tickets.ticket(salt, learner.id, assignment.exercise.name) for learner in roster)
@@ -95,6 +97,7 @@ def grade(
         batch = Batch(
             *(assignment, roster, {learner.id: marks[learner.id] for learner in roster}, collected.strangers),
             **dict(given=given, handed_in=handed_in, deadline=deadline, layouts=collected.layouts),
+            **dict(shared=collected.shared, departed=sorted(marks.keys() - read.keys())),
         )
         _write(out, batch)
     return batch
@@ -226,7 +229,7 @@ def _mark(name: str, salt: bytes, classmates: frozenset[str], submission: Submis
 
 
 def _write(out: Path, batch: Batch) -> None:
-    by_hand.write(out / "by_hand.csv", batch.waiting_for_a_person())
+    by_hand.write(out / "by_hand.csv", batch.waiting_for_a_person(), {one.id: one.name for one in batch.roster})
     gradebook.write_csv(out / "marks.csv", batch)
     gradebook.write_nbgrader_csv(out / "nbgrader.csv", batch)
     pages.write(out, batch)

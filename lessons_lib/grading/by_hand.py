@@ -1,22 +1,22 @@
 """Points that only a person can give: a form to fill in, read back at the next run.
 
 The form is ``by_hand.csv`` in the folder of marks: a line for each text that waits, a column for each line of the
-rubric, worth a point, and one for a note to the learner. What stands in it is never overwritten.
+rubric, worth a point, and one for a note to the learner. What stands in it is never overwritten. A spreadsheet may
+have saved it in its own encoding, with semicolons and decimal commas, or with the columns in another order.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lessons_lib.errors import UserError
-from lessons_lib.grading import files
+from lessons_lib.grading import files, tables
+from lessons_lib.grading.roster import plain
 
 RUBRIC = ("claim supported", "mechanism right", "alternative fairly treated", "clear")
-_HEAD = ("id", "item", *RUBRIC, "note")
+_HEAD = ("id", "name", "item", *RUBRIC, "note")
 
 
 @dataclass(frozen=True)
@@ -34,40 +34,36 @@ def read(path: Path) -> dict[Key, Given]:
     """By learner and item, what the form says; empty where there is no form yet."""
     if not path.exists():
         return {}
-    return {(row[0], row[1]): _given(row, f"{path}, line {number}") for number, row in enumerate(_rows(path), 2)}
+    lines = enumerate(_lines(path)[0], 2)
+    return {(line["id"], line["item"]): _given(line, f"{path}, line {number}") for number, line in lines}
 
 
-def write(path: Path, waiting: Iterable[Key]) -> None:
-    """The form, with a new line for each text that has none."""
-    rows = _rows(path) if path.exists() else []
-    there = {tuple(row[:2]) for row in rows}
-    rows += [[*key, *[""] * (len(_HEAD) - 2)] for key in waiting if key not in there]
-    if not rows:
-        return
-    text = io.StringIO()
-    csv.writer(text).writerows([_HEAD, *rows])
-    files.write(path, text.getvalue())
+def write(path: Path, waiting: Iterable[Key], names: Mapping[str, str]) -> None:
+    """The form, with a new line for each text that has none; `names` by learner's id. Without one it stays as it is."""
+    lines, delimiter = _lines(path) if path.exists() else ([], ",")
+    there = {(line["id"], line["item"]) for line in lines}
+    new = [{"id": key[0], "name": names.get(key[0], ""), "item": key[1]} for key in waiting if key not in there]
+    if new:
+        rows = [[line.get(column, "") for column in _HEAD] for line in lines + new]
+        files.write(path, "\ufeff" + tables.text([_HEAD, *rows], delimiter))  # by this mark Excel knows UTF-8
 
 
-def _rows(path: Path) -> list[list[str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected the form for points by hand in UTF-8, could not read it: {error}") from None
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
-    if not rows or tuple(rows[0]) != _HEAD:
-        found = ", ".join(rows[0]) if rows else "nothing"
+def _lines(path: Path) -> tuple[list[dict[str, str]], str]:
+    """The form's lines by column, and its delimiter."""
+    table = tables.read(path, "the form for points by hand")
+    head = [plain(name) for name in table.rows[0]]
+    if {"name", *filter(None, head)} != set(_HEAD):
         raise UserError(
-            f"{path}, line 1: expected the columns {', '.join(_HEAD)}, found {found}; "
+            f"{path}, line 1: expected the columns {', '.join(_HEAD)}, found {', '.join(table.rows[0])}; "
             "put them back, or move the file away and a fresh form is written"
         )
-    return [row + [""] * (len(_HEAD) - len(row)) for row in rows[1:] if any(row)]
+    rows = [[tables.unquoted(cell.strip()) for cell in row] for row in table.rows[1:]]
+    return [dict.fromkeys(_HEAD, "") | dict(zip(head, row, strict=False)) for row in rows if any(row)], table.delimiter
 
 
-def _given(row: list[str], place: str) -> Given:
-    points = [_point(cell, f"{place}, column {name!r}") for cell, name in zip(row[2:], RUBRIC, strict=False)]
-    return Given(None if None in points else sum(points), row[-1].strip())
+def _given(line: Mapping[str, str], place: str) -> Given:
+    points = [_point(line[name], f"{place}, column {name!r}") for name in RUBRIC]
+    return Given(None if None in points else sum(points), line["note"])
 
 
 def _point(cell: str, place: str) -> float | None:

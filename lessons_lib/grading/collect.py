@@ -31,15 +31,17 @@ class Found:
 
     paths: list[Path] = field(default_factory=list)
     late: bool = False  # so says the platform, in the file's name
+    shared: bool = False  # something in the folder bears her name, which is a classmate's, too
 
 
 @dataclass(frozen=True)
 class Collected:
-    """By learner what is hers; names that are nobody's or could be two learners'; the layouts that were met."""
+    """By learner what is hers; names that are nobody's; the layouts that were met; names that fit several, and whom."""
 
     found: dict[str, Found]
     strangers: list[str]
     layouts: list[str]
+    shared: dict[str, list[str]] = field(default_factory=dict)
 
 
 def collect(folder: Path, learners: Sequence[Learner], notebook: str, others: Sequence[str] = ()) -> Collected:
@@ -51,24 +53,30 @@ def collect(folder: Path, learners: Sequence[Learner], notebook: str, others: Se
         notebook: the file name that was handed out.
         others: file names of the other exercises, whose notebooks are not this one's.
     """
-    keys, layouts, strangers = _Keys(learners, notebook), set(), []
+    keys, layouts, strangers, shared = _Keys(learners, notebook), set(), [], {}
     found = {learner.id: Found() for learner in learners}
     for entry in sorted(folder.iterdir(), key=lambda path: path.name):
         if entry.name[0] == "." or entry.name == "__MACOSX":
             continue
-        owner, layout, late = keys.owner_of(entry)
-        if owner is None:
-            strangers.append(entry.name)
+        owners, layout, late = keys.owners_of(entry)
+        if len(owners) != 1:
+            if owners:
+                shared[entry.name] = sorted(owners)
+            else:
+                strangers.append(entry.name)
             continue
+        (owner,) = owners
         layouts.add(layout)
         found[owner].late |= late
         found[owner].paths += _notebooks_of(entry, notebook, set(others) - {notebook})
+    for owner in (owner for owners in shared.values() for owner in owners):
+        found[owner].shared = True
     _refuse_a_strange_class(folder, learners, strangers, found)
-    return Collected(found, strangers, sorted(layouts))
+    return Collected(found, strangers, sorted(layouts), shared)
 
 
 def _refuse_a_strange_class(folder, learners, strangers, found) -> None:
-    if any(own.paths for own in found.values()):
+    if any(own.paths or own.shared for own in found.values()):
         return
     there = ", ".join(strangers[:3]) or ", ".join(sorted(path.name for path in folder.iterdir())[:3]) or "nothing"
     ids = ", ".join(learner.id for learner in learners[:3])
@@ -80,7 +88,7 @@ def _refuse_a_strange_class(folder, learners, strangers, found) -> None:
 
 
 class _Keys:
-    """What a learner may be called in a file's name; a key that two share is nobody's."""
+    """What a learner may be called in a file's name; a key that two share is neither's."""
 
     def __init__(self, learners: Sequence[Learner], notebook: str):
         self._stem = plain(notebook.removesuffix(".ipynb"))
@@ -94,25 +102,24 @@ class _Keys:
                 self._numbers[number[0]].add(learner.id)
         self._named = named
 
-    def owner_of(self, entry: Path) -> tuple[str | None, str, bool]:
-        """The owner's id, the layout by which she was recognised, and whether the name says late."""
+    def owners_of(self, entry: Path) -> tuple[set[str], str, bool]:
+        """Whose it may be, by id; the layout by which that was recognised; and whether the name says late."""
         stem = entry.name.removesuffix(".ipynb")
         for key in (entry.name, stem):
             if _exact(key) in self._ids:
-                return self._ids[_exact(key)], "named by id", False
+                return {self._ids[_exact(key)]}, "named by id", False
         if match := _MOODLE.match(stem):
-            return self._one(match["name"], match["number"]), "Moodle", False
-        if (match := _CANVAS.match(stem)) and (owner := self._one(match["name"], match["number"])):
-            return owner, "Canvas", bool(match["late"])
+            return self._fitting(match["name"], match["number"]), "Moodle", False
+        if (match := _CANVAS.match(stem)) and (owners := self._fitting(match["name"], match["number"])):
+            return owners, "Canvas", bool(match["late"])
         words = plain(stem)
         without = words.removeprefix(self._stem).removesuffix(self._stem).strip()
-        return self._one(without if without != words or entry.suffix != ".ipynb" else words), "named by name", False
+        return self._fitting(without if without != words or entry.suffix != ".ipynb" else words), "named by name", False
 
-    def _one(self, name: str, number: str = "") -> str | None:
+    def _fitting(self, name: str, number: str = "") -> set[str]:
         by_number = self._numbers.get(number, set())
         by_name = self._named.get(plain(name), set()) | self._named.get(plain(name).replace(" ", ""), set())
-        owners = by_number & by_name or by_name or by_number
-        return next(iter(owners)) if len(owners) == 1 else None
+        return by_number & by_name or by_name or by_number
 
 
 def _exact(text: str) -> str:
@@ -121,13 +128,7 @@ def _exact(text: str) -> str:
 
 
 def _names_of(learner: Learner) -> Iterator[str]:
-    first, last = plain(learner.first_name), plain(learner.last_name)
-    if learner.name and "," in learner.name and not first:
-        last, first = (plain(part) for part in learner.name.split(",", 1))
-    whole = plain(learner.name)
-    parts = whole.split()
-    if parts and not first:
-        first, last = last and first or parts[0], last or " ".join(parts[1:])
+    first, last, whole = plain(learner.first_name), plain(learner.last_name), plain(learner.name)
     names = {plain(learner.id), whole, f"{first} {last}".strip(), f"{last} {first}".strip()}
     yield from filter(None, names | {name.replace(" ", "") for name in names})  # Canvas: lovelaceada
 

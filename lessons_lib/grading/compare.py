@@ -23,10 +23,15 @@ def share(item: Item, case: dict[str, JSON] | None, right: dict[str, JSON] | Non
     """The share of a case's points that an answer earns, and why not all of it."""
     if not isinstance(came, dict):
         return 0.0, "no answer"
-    if item.judge:
-        return _judged(item, case, came)
-    if came == {"json": None} != right:
-        return 0.0, "nothing was returned"
+    earned, why = _judged(item, case, came) if item.judge else _compared(item, right, came)
+    if earned < 1 and came.get("unfilled") is True:
+        return earned, "not filled in"
+    if not earned and "json" in came and came["json"] is None:
+        return earned, "your function returns nothing yet" if item.cases else "not filled in"
+    return earned, why
+
+
+def _compared(item: Item, right: dict[str, JSON], came: dict[str, JSON]) -> tuple[float, str]:
     if "tensor" in right:
         return _tensor(item, right, came)
     value = came["json"] if "json" in came else _bare(came.get("tensor"))
@@ -46,7 +51,10 @@ def _judged(item: Item, case: dict[str, JSON] | None, came: dict[str, JSON]) -> 
         share = float(item.judge(came.get("json", came.get("tensor")), case or {}))
     except Exception as error:  # an answer of a form that the judge did not expect
         return 0.0, f"not an answer that can be judged ({type(error).__name__})"
-    return (min(max(share, 0.0), 1.0), "") if math.isfinite(share) else (0.0, "not an answer that can be judged")
+    if not math.isfinite(share):
+        return 0.0, "not an answer that can be judged"
+    share = min(max(share, 0.0), 1.0)
+    return share, "" if share == 1 else "not the best answer" if share > 0 else "not the right answer"
 
 
 def _tensor(item: Item, right: dict[str, JSON], came: dict[str, JSON]) -> tuple[float, str]:

@@ -72,6 +72,11 @@ class Mark:
     def of(self) -> float:
         return sum(item.of for item in self.items)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is no mark yet: then `points` say nothing."""
+        return self.status in submissions.OPEN
+
 
 def mark(
     assignment: Assignment,

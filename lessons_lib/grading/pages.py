@@ -28,6 +28,8 @@ class Batch:
     handed_in: Mapping[str, datetime] = field(default_factory=dict)
     deadline: datetime | None = None
     layouts: Sequence[str] = ()
+    shared: Mapping[str, Sequence[str]] = field(default_factory=dict)  # names of files that fit several, and whom
+    departed: Sequence[str] = ()  # ids with a mark that this roster does not have
 
     def late(self, learner: str) -> str:
         """How late a learner was, in words; empty in time or where nobody wrote it down."""
@@ -35,6 +37,23 @@ class Batch:
         if when and self.deadline:
             return lateness.told(when - self.deadline)
         return "late" if "late" in self.marks[learner].flags else ""
+
+    def told_of_times(self) -> str:
+        """The deadline as it was understood, and of how many notebooks the time is known; empty without a deadline."""
+        if self.deadline is None:
+            return ""
+        came = [one.id for one in self.roster if self.marks[one.id].status not in ("missing", "name_shared")]
+        known = sum(learner in self.handed_in for learner in came)
+        said = f"deadline {self.deadline:%Y-%m-%d %H:%M}, times known for {known} of {len(came)} notebooks"
+        return said if known == len(came) else f"{said}; whether the others were late is not known (see --timestamps)"
+
+    def told_of_shared(self) -> list[str]:
+        """A sentence for each name in the folder that fits several learners."""
+        return [
+            f"{name}: fits {'two' if len(owners) == 2 else len(owners)} on the roster, {', '.join(owners[:-1])} and "
+            f"{owners[-1]}; add Moodle's Identifier (Canvas's ID) as a column of the roster, or rename it by id"
+            for name, owners in self.shared.items()
+        ]
 
     @property
     def by_person(self) -> list[str]:
@@ -54,7 +73,7 @@ class Batch:
     def texts(self, learner: str) -> Iterator[ItemMark]:
         """A learner's answers that go to a person."""
         for item in self.marks[learner].items:
-            if item.name in self.by_person and item.cases and isinstance((item.cases[0].came or {}).get("json"), str):
+            if item.name in self.by_person and _is_text(item):
                 yield item
 
     def waiting_for_a_person(self) -> list[Key]:
@@ -62,8 +81,14 @@ class Batch:
         return [(learner.id, item.name) for learner in self.roster for item in self.texts(learner.id)]
 
 
+def _is_text(item: ItemMark) -> bool:
+    return bool(item.cases) and isinstance((item.cases[0].came or {}).get("json"), str)
+
+
 def write(folder: Path, batch: Batch) -> None:
-    """Every learner's page into `folder`/feedback."""
+    """Every learner's page into `folder`/feedback, which keeps no page of anybody who has left the roster."""
+    for learner in batch.departed:
+        (folder / "feedback" / f"{learner}.html").unlink(missing_ok=True)
     for learner in batch.roster:
         files.write(folder / "feedback" / f"{learner.id}.html", feedback(batch, learner))
 
@@ -74,7 +99,8 @@ def feedback(batch: Batch, learner: Learner) -> str:
     if mark.status in UNREADABLE:
         title = f"{name}: not marked"
         head = f"<h1>{text(title)}</h1><p class=quiet>{text(learner.name or learner.id)}</p>"
-        said = f"<p class=answer><strong>{text(UNREADABLE[mark.status])}</strong> Nothing could be marked.</p>"
+        closing = "" if mark.is_open else " Nothing could be marked."
+        said = f"<p class=answer><strong>{text(UNREADABLE[mark.status])}</strong>{closing}</p>"
         return page(title, [head, said])
     title = f"{name}: {number(mark.points)} of {number(mark.of)} points"
     body = [f"<h1>{text(title)}</h1><p class=quiet>{text(learner.name or learner.id)}</p>"]
@@ -91,14 +117,8 @@ def feedback(batch: Batch, learner: Learner) -> str:
 
 
 def _item(item: ItemMark, given: Given | None) -> Iterator[str]:
-    if not item.of:  # a person's to mark
-        points = (
-            "not marked by machine, waits for a person"
-            if given is None or given.points is None
-            else f"{number(given.points)} of {len(RUBRIC)}"
-        )
-        yield f"<h2><code>{text(item.name)}</code>: {points}</h2><pre>{text(item.advice)}</pre>"
-        yield f"<p>{text(given.note)}</p>" if given and given.note else ""
+    if not item.of:
+        yield from _by_person(item, given)
         return
     yield f"<h2><code>{text(item.name)}</code>: {number(item.points)} of {number(item.of)}</h2>"
     right = sum(case.share == 1 for case in item.cases)
@@ -117,6 +137,21 @@ def _item(item: ItemMark, given: Given | None) -> Iterator[str]:
         yield f"<p>The check in the notebook says about your code:</p><pre>{text(item.advice)}</pre>"
     elif item.advice:
         yield f"<p>{text(item.advice)}</p>"
+
+
+def _by_person(item: ItemMark, given: Given | None) -> Iterator[str]:
+    """An item that a person marks: once she has, what a machine said before is no longer the learner's concern."""
+    name = f"<code>{text(item.name)}</code>"
+    if given and given.points is not None:
+        yield f"<h2>{name}: {number(given.points)} of {len(RUBRIC)}</h2>"
+        yield f"<p>A person gave these points, up to one for each of: {', '.join(RUBRIC)}.</p>"
+    elif _is_text(item):
+        yield f"<h2>{name}: waits for your instructor</h2><p>Your instructor reads it and gives the points; until then "
+        yield f"there is nothing for you to do. What a machine noticed gives none:</p><pre>{text(item.advice)}</pre>"
+    else:
+        yield f"<h2>{name}: nothing to read</h2><p>There is no text here for a person to give points for.</p>"
+    if given and given.note:
+        yield f"<p>{text(given.note)}</p>"
 
 
 def _case(case: CaseMark) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import builtins
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from lessons_lib.grading import files, similarity
+from lessons_lib.grading import files, similarity, tables
 from lessons_lib.grading.assignments import Assignment
 from lessons_lib.grading.by_hand import RUBRIC
 from lessons_lib.grading.marking import ItemMark, Mark
@@ -28,9 +26,7 @@ def write(folder: Path, batch: Batch) -> Path:
     """`folder`/report.html and, whole, the groups that it names in `folder`/alike.csv; the report's path."""
     groups = similarity.groups({mark.learner: mark.shape for mark in _graded(batch)})
     rows = [(number, group.how, group.nodes, one) for number, group in enumerate(groups, 1) for one in group.learners]
-    table_of_groups = io.StringIO()
-    csv.writer(table_of_groups).writerows([("group", "alike", "nodes", "id"), *rows])
-    files.write(folder / "alike.csv", table_of_groups.getvalue())
+    files.write(folder / "alike.csv", tables.text([("group", "alike", "nodes", "id"), *rows]))
     files.write(folder / "report.html", class_report(batch, groups))
     return folder / "report.html"
 
@@ -58,6 +54,8 @@ def _outcome(batch: Batch) -> Iterator[str]:
     if failed := [mark.learner for mark in batch.marks.values() if mark.status == "not_marked"]:
         said = f"Without a mark, because the grader failed on them: {links(failed)}."
         yield f"<p class=answer><strong>{said}</strong></p>"
+    if told := batch.told_of_times():
+        yield f"<p class=answer>{text(told[0].upper() + told[1:])}.</p>"
 
 
 def _distribution(batch: Batch) -> Iterator[str]:
@@ -150,7 +148,8 @@ def _to_read(batch: Batch) -> Iterator[str]:
             given = batch.given.get((learner.id, item.name))
             points = "waits" if given is None or given.points is None else f"{number(given.points)} of {len(RUBRIC)}"
             yield f"<h3>{link(learner.id)}, <code>{text(item.name)}</code>: {points}</h3>"
-            yield f"<pre>{text(item.cases[0].came['json'][:_PARAGRAPH])}</pre><pre>{text(item.advice)}</pre>"
+            yield f"<pre>{text(item.cases[0].came['json'][:_PARAGRAPH])}</pre>"
+            yield f"<pre>{text(item.advice)}</pre>" if points == "waits" else ""
 
 
 def _statuses(batch: Batch) -> Iterator[str]:
@@ -166,6 +165,8 @@ def _statuses(batch: Batch) -> Iterator[str]:
     if late:
         yield "<h2>Late</h2><p>Being late has changed no points; that is yours to decide.</p>"
         yield table(("learner", "by"), late)
+    for told in batch.told_of_shared():
+        yield f"<p>Not opened: {text(told)}.</p>"
     if batch.strangers:
         shown = ", ".join(batch.strangers[:50])
         yield f"<p>Nobody's on the roster, so not opened ({len(batch.strangers)}): {text(shown[:2000])}</p>"
@@ -213,7 +214,7 @@ def _everybody(batch: Batch) -> Iterator[str]:
     rows = []
     for learner in batch.roster:
         mark, by_hand = batch.marks[learner.id], batch.points_by_hand(learner.id)
-        points = "" if mark.status == "not_marked" else f"{number(mark.points)} of {number(mark.of)}"
+        points = "" if mark.is_open else f"{number(mark.points)} of {number(mark.of)}"
         hand = "" if by_hand is None else f"{number(by_hand)} of {batch.of_by_hand}"
         rows.append((link(learner.id), learner.name, points, hand, mark.status, batch.late(learner.id)))
     yield table(("learner", "name", "points", "by hand", "status", "late"), rows)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import unicodedata
 from collections import Counter
@@ -12,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lessons_lib.errors import UserError
+from lessons_lib.grading import tables
 
-LARGEST = 20_000_000  # bytes
-_ENCODINGS = ("utf-8-sig", "cp1252")
 # Spellings of a column's name, case and punctuation aside; for the id the first that is there is taken.
 _COLUMNS = {
     "id": (
         *("id", "student id", "learner", "learner id", "sis login id", "login id", "login", "username", "user name"),
-        *("user id", "userid", "student", "sis user id", "id number", "identifier", "matriculation number"),
-        *("matrikelnummer", "matricule", "kennung", "email", "email address", "e mail address", "e mail"),
+        *("user id", "userid", "student", "sis user id", "id number", "id nummer", "identifier"),
+        *("matriculation number", "matrikelnummer", "matricule", "kennung"),
+        *("email", "email address", "e mail address", "e mail adresse", "e mail"),
     ),
     "name": ("name", "full name", "display name", "student name", "student", "vollständiger name"),
     "first_name": ("first name", "firstname", "given name", "vorname", "prénom", "nombre"),
@@ -29,10 +27,16 @@ _COLUMNS = {
     "platform_id": ("identifier", "id", "canvas id", "canvas user id", "participant", "teilnehmer in"),
 }
 
+_MOODLES_WORD = re.compile(r"^(?:Participant|Teilnehmer/in)\s*(?=\d+$)")  # in front of the number in its Identifier
+
 
 @dataclass(frozen=True)
 class Learner:
-    """A line of the roster. `platform_id` is the platform's own number for her, which may stand in file names."""
+    """A line of the roster. `platform_id` is the platform's own number for her, which may stand in file names.
+
+    A roster has names whole or in two parts; either is made from the other. Of a whole name without a comma the first
+    word is taken for the first name.
+    """
 
     id: str
     name: str = ""
@@ -40,6 +44,22 @@ class Learner:
     last_name: str = ""
     email: str = ""
     platform_id: str = ""
+
+    def __post_init__(self) -> None:
+        first, last = (
+            _parts(self.name) if not (self.first_name or self.last_name) else (self.first_name, self.last_name)
+        )
+        whole = self.name or f"{first} {last}".strip()
+        for field, value in {"name": whole, "first_name": first, "last_name": last}.items():
+            object.__setattr__(self, field, value)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """First and last name of "Ada Lovelace" or "Lovelace, Ada"."""
+    last, comma, first = map(str.strip, name.partition(","))
+    if not comma:
+        first, _, last = map(str.strip, name.strip().partition(" "))
+    return first, last
 
 
 def plain(text: str) -> str:
@@ -53,9 +73,8 @@ def read(path: Path) -> tuple[list[Learner], str]:
     A CSV with a column that names learners, and names and e-mails where wanted. Canvas's second line ("Points
     Possible") and lines without anything are left out.
     """
-    text, encoding = _text_of(path)
-    rows, delimiter = _rows_of(text, path)
-    head, body = rows[0], rows[1:]
+    table = tables.read(path, "a roster with a column id and a line a learner")
+    head, body = table.rows[0], table.rows[1:]
     columns = _columns_of(head, path)
     learners = []
     for number, row in enumerate(body, 2):
@@ -68,43 +87,8 @@ def read(path: Path) -> tuple[list[Learner], str]:
         raise UserError(f"{path}: expected a line a learner below the heading {', '.join(head)}, found none")
     told = {field: column for field, column in columns.items() if field == "id" or column != columns["id"]}
     used = ", ".join(f"{field.replace('_', ' ')} from {head[column]!r}" for field, column in told.items())
-    spelled = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}[delimiter]
-    return learners, f"{path}: {len(learners)} learners; {encoding}, columns split at {spelled}; {used}"
-
-
-def _text_of(path: Path) -> tuple[str, str]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-    except OSError as error:
-        raise UserError(f"{path}: expected a roster as CSV, could not read it: {error.strerror}") from None
-    if len(content) > LARGEST:
-        raise UserError(f"{path}: expected a roster of at most {LARGEST // 10**6} MB")
-    encodings = ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else _ENCODINGS
-    for encoding in encodings:
-        try:
-            text = content.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        raise UserError(f"{path}: expected a roster as CSV in UTF-8, could not read it: save it as CSV UTF-8")
-    if "\0" in text or content[:4] == b"PK\x03\x04":
-        raise UserError(f"{path}: expected a CSV, found a file of another kind; save the table as CSV UTF-8")
-    return text, encoding.removesuffix("-sig").upper()
-
-
-def _rows_of(text: str, path: Path) -> tuple[list[list[str]], str]:
-    heading = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(",;\t|", key=heading.count)
-    try:
-        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
-    except csv.Error as error:
-        raise UserError(f"{path}: expected a CSV, could not read it: {error}") from None
-    rows = [row for row in rows if row]
-    if not rows:
-        raise UserError(f"{path}: expected a CSV with a column id and a line a learner, found an empty file")
-    return rows, delimiter
+    spelled = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}[table.delimiter]
+    return learners, f"{path}: {len(learners)} learners; {table.encoding}, columns split at {spelled}; {used}"
 
 
 def _columns_of(head: Sequence[str], path: Path) -> dict[str, int]:
@@ -116,6 +100,8 @@ def _columns_of(head: Sequence[str], path: Path) -> dict[str, int]:
     }
     if {"sis login id", "id"} <= set(found):  # Canvas, whose own number is in a column called ID
         columns["id"] = found["sis login id"]
+    if {"id nummer", "id"} <= set(found):  # German Moodle, whose Identifier is in a column called ID
+        columns["id"] = found["id nummer"]
     if "id" not in columns:
         raise UserError(
             f"{path}, line 1: expected a column id (or student_id, username, SIS Login ID, Identifier, Email address), "
@@ -125,7 +111,7 @@ def _columns_of(head: Sequence[str], path: Path) -> dict[str, int]:
 
 
 def _learner(cells: dict[str, str], place: str) -> Learner:
-    learner = unicodedata.normalize("NFC", cells["id"])
+    learner = unicodedata.normalize("NFC", _MOODLES_WORD.sub("", cells["id"]))
     odd = any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in learner)
     if not 0 < len(learner.encode()) <= 120 or odd or learner[0] in ".-" or set(learner) & set('/\\<>:"|?*'):
         raise UserError(

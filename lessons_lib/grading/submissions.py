@@ -25,16 +25,19 @@ MOST_CODE = 400_000  # characters of all code cells
 # What a status says to the learner. The first group could not be marked at all, the second was.
 UNREADABLE = {
     "missing": "No notebook was handed in.",
+    "name_shared": "Something was handed in under a name that two learners of this class have, so that it is not clear "
+    "yet whose it is. Your instructor has to find out; nothing is lost.",
     "not_a_file": "What was handed in is a link or a device and not an ordinary file, so it was not opened.",
     "too_large": f"The file is larger than {LARGEST // 1_000_000} MB, or holds more than {MOST_VALUES // 10**6} "
     f"million values or {MOST_CODE // 1000} thousand characters of code. Clear the outputs and hand it in again.",
     "empty_file": "The file is empty.",
     "cut_off": "The file ends in the middle, as after an upload that broke off.",
-    "not_json": "The file is not a Jupyter notebook: it is no JSON.",
+    "not_json": "The file is not a Jupyter notebook: it is no JSON. Hand in the file that ends in .ipynb.",
     "not_a_notebook": "The file is JSON, but not a Jupyter notebook with cells.",
     "no_code": "The notebook has no code cells.",
     "not_marked": "The grader itself failed on this notebook, so that there is no mark yet. A person has to look.",
 }
+OPEN = ("not_marked", "name_shared")  # of these: there is no mark yet, which is not the same as 0 points
 FLAGS = {
     "renamed": "The file does not have the exercise's name; it was marked all the same.",
     "several_files": "More than one notebook was handed in; the one with the exercise's name was marked.",
@@ -83,13 +86,14 @@ def locate(learner: str, found: Found, notebook: str) -> Submission:
 
 def _located(learner: str, found: Found, notebook: str) -> Submission:
     if not found.paths:
-        return Submission(learner, "missing")
+        return Submission(learner, "name_shared" if found.shared else "missing")
+    notebooks = [path for path in found.paths if path.suffix.lower() == ".ipynb"]
     named = [path for path in found.paths if is_as_handed_out(path, notebook, learner)]
-    path = (named or found.paths)[0]
+    path = (named or notebooks or found.paths)[0]
     content, status = _bytes_of(path)
     if status:
         return Submission(learner, status, path=path)
-    odd = [*["renamed"] * (not named), *["several_files"] * (len(found.paths) > 1), *["late"] * found.late]
+    odd = [*["renamed"] * (not named), *["several_files"] * (len(notebooks) > 1), *["late"] * found.late]
     return Submission(learner, path=path, flags=tuple(odd), digest=hashlib.sha256(content).hexdigest())
 
 
@@ -107,7 +111,8 @@ def read(submission: Submission, stubs: Sequence[str]) -> Submission:
         parsed = _parse(replace(submission, flags=()), content, stubs)
     except MemoryError:
         return replace(submission, status="too_large")
-    return replace(parsed, flags=(*submission.flags, *parsed.flags))
+    flags = submission.flags if parsed.status == "read" else [flag for flag in submission.flags if flag == "late"]
+    return replace(parsed, flags=(*flags, *parsed.flags))
 
 
 def _bytes_of(path: Path) -> tuple[bytes, str]:

@@ -49,7 +49,7 @@ class Mistake:
     hint: str
 
 
-_NOT_WRITTEN = "your function returns nothing yet: write it, and let it return its answer"
+NOT_WRITTEN = "your function returns nothing yet: write it, and let it return its answer"
 _PAIRS_HINT = "compare your h with (policy_chosen − reference_chosen) − (policy_rejected − reference_rejected)"
 
 
@@ -83,7 +83,7 @@ def check_loss(
         return Verdict(False, f"with {shown}\nexpected {_rounded(expected.tolist())}\ngot {_rounded(got)}\n{cause}")
 
     if came is None:
-        return Verdict(False, f"with {shown}\n{_NOT_WRITTEN}")
+        return Verdict(False, f"with {shown}\n{NOT_WRITTEN}")
     if not isinstance(came, torch.Tensor):
         return wrong(f"likely cause: the answer is a {type(came).__name__}; return the tensor of losses")
     if came.ndim == 0:
@@ -110,7 +110,7 @@ def check_numbers(function, right: Callable, mistakes: Sequence[Mistake], cases:
     except Exception as error:  # whatever the learner's code raises is an answer to explain
         return Verdict(False, f"with {cases[0]}\nyour function raised {type(error).__name__}: {error}")
     if all(value is None for value in came):
-        return Verdict(False, f"with {cases[0]}\n{_NOT_WRITTEN}")
+        return Verdict(False, f"with {cases[0]}\n{NOT_WRITTEN}")
     for case, value in zip(cases, came, strict=True):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return Verdict(False, f"with {case}\nexpected a number, got {type(value).__name__}; return the number")

@@ -39,6 +39,8 @@ def _decode(value: JSON) -> object:
 
 def call(function: Callable, case: dict[str, JSON], gradient: Sequence[str] = ()) -> dict[str, JSON]:
     """The answer of a function to a case, encoded, with the gradients of its sum that were asked for."""
+    if function is ...:
+        return encode(function)
     arguments = decode_case(case, gradient)
     answer = function(**arguments)
     encoded = encode(answer)
@@ -54,14 +56,25 @@ def call(function: Callable, case: dict[str, JSON], gradient: Sequence[str] = ()
 
 
 def encode(value: object) -> dict[str, JSON]:
-    """``{"tensor": …, "shape": …, "requires_grad": …}`` or ``{"json": …}``; a TypeError for anything else."""
+    """``{"tensor": …, "shape": …, "requires_grad": …}`` or ``{"json": …}``; a TypeError for anything else.
+
+    Where the ``...`` of a stub was left, whole or inside, it is a None, and ``"unfilled": True`` says so.
+    """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         return {"tensor": value.detach().tolist(), "shape": list(value.shape), "requires_grad": value.requires_grad}
-    return {"json": None if value is ... else _plain(value)}  # ... is what a stub leaves
+    return {"json": _plain(value)} | ({"unfilled": True} if _unfilled(value) else {})
+
+
+def _unfilled(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_unfilled, value))
+    return any(map(_unfilled, value.values())) if isinstance(value, dict) else value is ...
 
 
 def _plain(value: object) -> JSON:
+    if value is ...:
+        return None
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):

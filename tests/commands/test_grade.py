@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from lessons_lib.__main__ import main
-from lessons_lib.grading import batch
+from lessons_lib.grading import batch, pages
 
 
 def graded(**more):
@@ -14,7 +14,7 @@ def graded(**more):
         "dan": SimpleNamespace(learner="dan", points=1.0, of=4.0, status="graded", flags=()),
     } | more
     learners = [SimpleNamespace(id=name) for name in marks]
-    return SimpleNamespace(roster=learners, marks=marks, layouts=["Moodle"], strangers=["eve"])
+    return pages.Batch(None, learners, marks, layouts=["Moodle"], strangers=["eve"], departed=["zoe"])
 
 
 def said_of(outcome, tmp_path, monkeypatch, capsys):
@@ -31,6 +31,7 @@ def test_it_counts_full_marks_and_what_is_odd(tmp_path, monkeypatch, capsys):
     assert "4 learners: 1 with full marks, 1 missing, 2 with something odd" in said
     assert "1 learners; UTF-8, columns split at semicolons; id from 'ID'" in said
     assert "recognised as: Moodle" in said and "not opened: 1, such as 'eve'" in said
+    assert "their marks are kept: 1, such as zoe" in said
 
 
 def test_a_learner_without_a_mark_ends_it_with_code_1(tmp_path, monkeypatch, capsys):

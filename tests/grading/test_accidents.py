@@ -396,13 +396,23 @@ def test_the_grade_book_is_damaged(trusting, tmp_path):
     assert (tmp_path / "out/gradebook.sqlite").read_bytes() == b"no database" * 100
 
 
-def test_one_folder_for_two_exercises(tmp_path):
-    """The folder of marks already holds another exercise's: it is refused, with the command to use."""
+@pytest.mark.parametrize(
+    ("salt", "given"), [("marks/salt.txt", None), ("marks/05/salt.txt", None), ("own.txt", "own.txt"), (None, None)]
+)
+def test_one_folder_for_two_exercises(tmp_path, monkeypatch, salt, given):
+    """The folder of marks already holds another exercise's: it is refused, with the folder and the salt to give."""
+    monkeypatch.chdir(tmp_path)
     marked = marking.failed(assignments.load(str(SPEC)), Submission("ada"), "")
-    with gradebook.GradeBook(tmp_path / "gradebook.sqlite", "light", "digest") as book:
+    folder = Path("marks/05")
+    with gradebook.GradeBook(folder / "gradebook.sqlite", "light", "digest") as book:
         book.write([marked])
-    with pytest.raises(UserError, match="holds the marks of light. Give --out .*06_implement_kto.*--salt"):
-        gradebook.GradeBook(tmp_path / "gradebook.sqlite", "06_implement_kto", "digest")
+    if salt:
+        Path(salt).write_text("s" * 32)
+    gradebook.refuse_another(folder, "light", None)
+    with pytest.raises(UserError) as refused:
+        gradebook.refuse_another(folder, "06_implement_kto", Path(given) if given else None)
+    asked = "Give --out marks/06_implement_kto" + (f" and, for the same course, --salt {salt}" if salt else "")
+    assert str(refused.value).endswith(asked)
 
 
 def test_the_clock_is_set_back(trusting, tmp_path, monkeypatch):
@@ -473,6 +483,37 @@ def test_a_roster_from_windows(tmp_path):
     assert roster.read(tmp_path / "roster.csv")[0][0].name == "José Müller"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Kennung;Vorname;Nachname\nada;Ada;Lovelace\n", "id,name\nada,Ada Lovelace\n", 'id,name\nada,"Lovelace, Ada"\n'],
+)
+def test_names_whole_and_in_parts(tmp_path, text):
+    """The roster has names whole or in two columns: every table gets both."""
+    (tmp_path / "roster.csv").write_text(text)
+    (one,), _ = roster.read(tmp_path / "roster.csv")
+    assert (one.first_name, one.last_name) == ("Ada", "Lovelace") and one.name in ("Ada Lovelace", "Lovelace, Ada")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Identifier,Full name,Email address,Status,Last modified (submission)\n"
+        'Participant 4711,Ada Lovelace,a@x.org,Submitted,"Friday, 27 November 2026, 10:00 AM"\n',
+        "ID,Vollständiger Name,E-Mail-Adresse,Status,Zuletzt geändert (Abgabe)\n"
+        'Teilnehmer/in 4711,Ada Lovelace,a@x.org,Abgegeben,"Freitag, 27. November 2026, 10:00"\n',
+        'ID,ID-Nummer,Name,E-Mail-Adresse,Zeit\nTeilnehmer/in 9,4711,Ada Lovelace,a@x.org,"27. November 2026, 10:00"\n',
+    ],
+    ids=["English", "German", "German with ID-Nummer"],
+)
+def test_moodles_grading_worksheet(tmp_path, text):
+    """Moodle's grading worksheet, English or German, serves as roster and as table of times."""
+    (tmp_path / "sheet.csv").write_text(text)
+    learners, _ = roster.read(tmp_path / "sheet.csv")
+    assert [(one.id, one.name, one.email) for one in learners] == [("4711", "Ada Lovelace", "a@x.org")]
+    times = lateness._from_table(learners, tmp_path / "sheet.csv")
+    assert times == {"4711": datetime(2026, 11, 27, 10).astimezone()}
+
+
 def test_a_roster_without_ids(tmp_path):
     """No column looks like ids: the message names the columns that were found."""
     (tmp_path / "roster.csv").write_text("first;points\nAda;3\n")
@@ -518,10 +559,11 @@ def test_nothing_was_handed_in_yet(trusting, tmp_path):
 
 
 def test_a_learner_leaves_the_roster(trusting, tmp_path):
-    """A learner leaves the roster and comes back: her mark was kept."""
+    """A learner leaves the roster and comes back: her page goes and her mark is kept."""
     both = hand_in(tmp_path / "in", "ada", "bob")
     grade(tmp_path, both)
-    grade(tmp_path, both[:1])
+    assert grade(tmp_path, both[:1]).departed == ["bob"]
+    assert [path.name for path in (tmp_path / "out/feedback").iterdir()] == ["ada.html"]
     made = []
     grade(tmp_path, both, progress=lambda marks, total: made.append(total) or marks)
     assert made == [0]
@@ -590,11 +632,28 @@ def test_names_as_people_write_them(tmp_path, name):
 
 
 def test_two_learners_of_one_name(tmp_path):
-    """Two learners share a name and files carry it: the file is given to neither, and listed."""
+    """Two learners share a name and files carry it: the file is given to neither, and both are named."""
     put(tmp_path, "Ada Lovelace_7_assignsubmission_file_/light.ipynb", "bob.ipynb")
     own, done = found(tmp_path, [Learner("a1", "Ada Lovelace"), Learner("a2", "Ada Lovelace"), BOB])
     assert own == {"a1": [], "a2": [], "bob": ["bob.ipynb"]}
-    assert done.strangers == ["Ada Lovelace_7_assignsubmission_file_"]
+    assert done.shared == {"Ada Lovelace_7_assignsubmission_file_": ["a1", "a2"]} and done.strangers == []
+
+
+def test_two_learners_of_one_name_are_graded(trusting, tmp_path, capsys):
+    """Neither of two learners of one name gets a mark from a file that may be the other's, nor is called missing."""
+    put(tmp_path / "in", "Ada Lovelace_7_assignsubmission_file_/light.ipynb", "bob.ipynb")
+    (tmp_path / "roster.csv").write_text("id,name\n4712,Ada Lovelace\n4713,Ada Lovelace\nbob,Bob Byron\ncyd,Cyd\n")
+    command = ["grade", str(tmp_path / "in"), "--exercise", str(SPEC), "--roster", str(tmp_path / "roster.csv")]
+    assert main([*command, "--out", str(tmp_path / "out"), "--workers", "0"]) == 0
+    told = "fits two on the roster, 4712 and 4713; add Moodle&#x27;s Identifier"
+    assert told.replace("&#x27;", "'") in capsys.readouterr().out
+    assert told in (tmp_path / "out/report.html").read_text()
+    lines = (tmp_path / "out/marks.csv").read_text().splitlines()
+    assert lines[1].startswith("4712,Ada Lovelace,,8,,,name_shared") and lines[4].startswith(
+        "cyd,Cyd,0.0,8,,0.0,missing"
+    )
+    page = (tmp_path / "out/feedback/4712.html").read_text()
+    assert "two learners of this class" in page and "No notebook was handed in" not in page
 
 
 def test_accents_from_a_mac(tmp_path):
@@ -750,15 +809,66 @@ def test_a_deadline_that_is_none(tmp_path):
         lateness._from_table([ADA], tmp_path / "times.csv")
 
 
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-27", "2026-11-27 23:59"),
+        ("27.11.2026", "2026-11-27 23:59"),
+        ("11/27/2026", "2026-11-27 23:59"),
+        ("27/11/2026 10:00", "2026-11-27 10:00"),
+        ("11/11/2026 10:00 PM", "2026-11-11 22:00"),
+        ("2026-11-27T10", "2026-11-27 10:00"),
+        ("Freitag, 27. November 2026, 10:00", "2026-11-27 10:00"),
+        ("Sonntag, 1. März 2026, 09:05 Uhr", "2026-03-01 09:05"),
+        ("Friday, 27 November 2026, 10:00 PM", "2026-11-27 22:00"),
+    ],
+)
+def test_a_deadline_in_another_spelling(text, moment):
+    """A deadline as people and platforms write it is read; a date alone is the end of that day."""
+    assert f"{lateness.deadline(text, ''):%Y-%m-%d %H:%M}" == moment
+
+
+def test_an_ambiguous_date():
+    """A date that may be two days, 11/12/2026: it is refused with both."""
+    with pytest.raises(UserError, match="--deadline: '11/12/2026 23:59' may be 2026-11-12 or 2026-12-11"):
+        lateness.deadline("11/12/2026 23:59", "--deadline")
+
+
+def test_a_year_that_no_clock_reaches(monkeypatch):
+    """A year that no time zone reaches is refused as any other slip."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        with pytest.raises(UserError, match="expected a time such as"):
+            lateness.parse("0001-01-01", "--deadline")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_times_that_nobody_wrote_down(trusting, tmp_path, capsys):
+    """Times are known for some or for nobody: terminal and report say for how many, and the deadline as understood."""
+    hand_in(tmp_path / "in", "ada", "bob")
+    (tmp_path / "roster.csv").write_text("id\nada\nbob\ncyd\n")
+    (tmp_path / "times.csv").write_bytes("id;Zeit\nada;Freitag, 27. März 2026, 10:00\ncyd;-\n".encode("cp1252"))
+    command = ["grade", str(tmp_path / "in"), "--exercise", str(SPEC), "--roster", str(tmp_path / "roster.csv")]
+    command += ["--out", str(tmp_path / "out"), "--workers", "0", "--deadline", "2026-03-26"]
+    for more, known in ((["--timestamps", str(tmp_path / "times.csv")], 1), ([], 0)):
+        assert main([*command, *more]) == 0
+        said = f"eadline 2026-03-26 23:59, times known for {known} of 2 notebooks; whether the others were late"
+        assert f"d{said}" in capsys.readouterr().out
+        assert f"D{said}" in (tmp_path / "out/report.html").read_text()
+
+
 def test_points_by_hand_outlive_the_next_run(tmp_path):
     """A person's points stand in a form that no later run overwrites; a slip in it is named, not lost."""
     form = tmp_path / "by_hand.csv"
-    by_hand.write(form, [("ada", "paragraph"), ("bob", "paragraph")])
-    text = form.read_text().replace("ada,paragraph,,,,,", 'ada,paragraph,1,"0,5",1,1,well argued')
+    by_hand.write(form, [("ada", "paragraph"), ("bob", "paragraph")], {"ada": "Ada Lovelace"})
+    text = form.read_text().replace("ada,Ada Lovelace,paragraph,,,,,", 'ada,Ada Lovelace,paragraph,1,"0,5",1,1,argued')
     form.write_text(text)
-    by_hand.write(form, [("ada", "paragraph"), ("cyd", "paragraph")])
+    by_hand.write(form, [("ada", "paragraph"), ("cyd", "paragraph")], {})
     given = by_hand.read(form)
-    assert given["ada", "paragraph"] == by_hand.Given(3.5, "well argued")
+    assert given["ada", "paragraph"] == by_hand.Given(3.5, "argued")
     assert {key[0] for key, one in given.items() if one.points is None} == {"bob", "cyd"}
     form.write_text(form.read_text().replace("0,5", "5"))
     with pytest.raises(UserError, match="line 2, column 'mechanism right'.*from 0 to 1"):
@@ -766,3 +876,37 @@ def test_points_by_hand_outlive_the_next_run(tmp_path):
     form.write_text("id,points\n")
     with pytest.raises(UserError, match="found id, points; put them back"):
         by_hand.read(form)
+
+
+def test_points_by_hand_from_a_spreadsheet(tmp_path):
+    """The form of points comes back from a spreadsheet, in its encoding, delimiter and order: it is read as meant."""
+    form = tmp_path / "by_hand.csv"
+    text = f"item;id;{';'.join(by_hand.RUBRIC)};note;name;\np;'=jm;1;0,5;1;1;schön;Müller;\n"
+    form.write_bytes(text.encode("cp1252"))
+    assert by_hand.read(form) == {("=jm", "p"): by_hand.Given(3.5, "schön")}
+    before = form.read_bytes()
+    by_hand.write(form, [("=jm", "p")], {})
+    assert form.read_bytes() == before  # nothing new, so nothing is touched
+    by_hand.write(form, [("=jm", "p"), ("ada", "p")], {"ada": "=cmd()"})
+    assert by_hand.read(form) == {
+        ("=jm", "p"): by_hand.Given(3.5, "schön"), ("ada", "p"): by_hand.Given(None),
+    }  # fmt: skip
+    assert "\nada;'=cmd();p;" in form.read_text(encoding="utf-8-sig").replace("\r", "")
+
+
+def test_something_else_than_a_notebook(trusting, tmp_path):
+    """A PDF instead of a notebook: it says to hand in the notebook; a PDF beside one is no second notebook."""
+    put(tmp_path / "in", "Ada Lovelace_123_assignsubmission_file_light.ipynb")
+    for name in ("Ada Lovelace_123", "Bob Byron_9"):
+        (tmp_path / "in" / f"{name}_assignsubmission_file_essay.pdf").write_bytes(b"%PDF-1.7")
+    done = grade(tmp_path, [ADA, BOB])
+    said = {name: (mark.status, mark.flags) for name, mark in done.marks.items()}
+    assert said == {"ada": ("graded", ()), "bob": ("not_json", ())}
+    assert "Hand in the file that ends in .ipynb" in (tmp_path / "out/feedback/bob.html").read_text()
+
+
+def test_the_archive_itself(tmp_path):
+    """The platform's archive is given as the folder: the message says to unpack it."""
+    (tmp_path / "in").write_bytes(b"PK\x03\x04")
+    with pytest.raises(UserError, match="unpack it first"):
+        grade(tmp_path, [ADA])

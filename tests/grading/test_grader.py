@@ -181,7 +181,7 @@ TENSOR = Item("t", 1, cases=lambda rng: [{"x": {"tensor": [1.0, 2.0]}}], expecte
         (lambda x: (x * x).mean(), 0, "2 values were expected"),
         (lambda x: (x * x).tolist(), 0, "a tensor was expected"),
         (lambda x: -x * x, 0, "not the right value"),
-        (lambda x: None, 0, "nothing was returned"),
+        (lambda x: None, 0, "your function returns nothing yet"),
     ],
 )
 def test_tensors_and_their_gradients(function, share, why):
@@ -203,6 +203,30 @@ def test_a_judge_that_breaks_gives_nothing():
     assert compare.share(item, None, None, {"json": 5})[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [(..., "not filled in"), ([..., 2], "not filled in"), ({"a": ...}, "not filled in"), (None, "not filled in")],
+)
+@pytest.mark.parametrize("marked", [{"expected": lambda: [1, 2]}, {"judge": lambda answer, case: len(answer) / 9}])
+def test_what_a_stub_leaves_is_said(answer, why, marked):
+    item = Item("plan", 1, **marked)
+    came = json.loads(json.dumps(wire.encode(answer)))
+    assert compare.share(item, None, compare.expected(item, None), came)[1] == why
+
+
+def test_a_function_that_is_not_written_yet_is_said():
+    item = Item("choose", 1, cases=lambda rng: [{"x": 1}], judge=lambda answer, case: float(answer == "dpo"))
+    functions = {
+        "your function returns nothing yet": lambda x: None,
+        "not filled in": ...,
+        "not the right": lambda x: 1,
+    }
+    for why, function in functions.items():
+        earned, said = compare.share(item, {"x": 1}, None, wire.call(function, {"x": 1}))
+        assert earned == 0 and why in said
+    assert compare.share(item, {"x": 1}, None, wire.call(lambda x: "dpo", {"x": 1})) == (1.0, "")
+
+
 def test_arguments_come_back_as_they_were_meant():
     import torch
 
@@ -222,7 +246,6 @@ def test_arguments_come_back_as_they_were_meant():
 def test_what_cannot_be_marked_is_named():
     with pytest.raises(TypeError, match="an answer of type object"):
         wire.encode(object())
-    assert wire.encode(...) == {"json": None}
 
 
 # ---------------------------------------------------------------- rosters and submissions
@@ -249,7 +272,7 @@ def test_a_wrong_roster_is_refused_and_says_where(tmp_path, text, says):
 
 def test_a_roster_with_names_and_another_column(tmp_path):
     (tmp_path / "roster.csv").write_text("\ufeffstudent_id,first_name,last_name\nada@x.org,Ada,L\n", encoding="utf-8")
-    assert roster.read(tmp_path / "roster.csv")[0] == [Learner("ada@x.org", "", "Ada", "L")]
+    assert roster.read(tmp_path / "roster.csv")[0] == [Learner("ada@x.org", "Ada L", "Ada", "L")]
 
 
 def read(folder, learner="ada"):
@@ -645,7 +668,12 @@ def test_points_by_hand_reach_every_table(tmp_path):
     assert "1 of 1 wait" in report_of(waits) and "I choose &lt;DPO&gt;." in report_of(waits)
     done = dataclasses.replace(waits, given={("ada", "text"): Given(3.5, "well <argued>")})
     assert "0 of 1 wait" in report_of(done) and "3.5 of 4" in report_of(done)
-    assert "well &lt;argued&gt;" in pages.feedback(done, Learner("ada"))
+    before, after = (pages.feedback(group, Learner("ada")) for group in (waits, done))
+    assert "Your instructor reads it" in before and "passed on" in before
+    assert "well &lt;argued&gt;" in after and "A person gave these points" in after and "passed on" not in after
+    nothing = dataclasses.replace(paragraph, came={"json": None})
+    silent = dataclasses.replace(handed_in, items=(ItemMark("text", 0, 0, (nothing,), "returned"),))
+    assert "nothing to read" in pages.feedback(batch_of(silent), Learner("ada"))
     gradebook.write_csv(tmp_path / "marks.csv", done)
     assert (tmp_path / "marks.csv").read_text().splitlines()[1].startswith("ada,,2.0,2,3.5,5.5,graded")
     gradebook.write_nbgrader_csv(tmp_path / "nbgrader.csv", done)

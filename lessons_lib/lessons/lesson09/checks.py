@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 from lessons_lib.advice.decide import Facts, load_tree, recommend, walk
-from lessons_lib.grading.verdict import Verdict
+from lessons_lib.grading.verdict import NOT_WRITTEN, Verdict
 from lessons_lib.methods import METHODS
 
 SECOND = 0.5  # what a defensible second answer earns
@@ -46,6 +46,8 @@ def check_choose(function: Callable) -> Verdict:
             came.append(function(case.facts))
         except Exception as error:  # whatever the learner's code raises is an answer to explain
             return Verdict(False, f"with {shown(case.facts)}\nyour function raised {_explained(error)}")
+    if all(answer is None for answer in came):
+        return Verdict(False, f"with {shown(CASES[0].facts)}\n{NOT_WRITTEN}")
     earned = [share(answer, case.facts) for case, answer in zip(CASES, came, strict=True)]
     for case, answer, points in zip(CASES, came, earned, strict=True):
         if not points:
