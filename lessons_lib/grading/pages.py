@@ -146,8 +146,9 @@ def _by_person(item: ItemMark, given: Given | None) -> Iterator[str]:
         yield f"<h2>{name}: {number(given.points)} of {len(RUBRIC)}</h2>"
         yield f"<p>A person gave these points, up to one for each of: {', '.join(RUBRIC)}.</p>"
     elif _is_text(item):
-        yield f"<h2>{name}: waits for your instructor</h2><p>Your instructor reads it and gives the points; until then "
-        yield f"there is nothing for you to do. What a machine noticed gives none:</p><pre>{text(item.advice)}</pre>"
+        yield f"<h2>{name}: not marked by machine, waits for your instructor</h2>"
+        yield "<p>Your instructor reads it and gives the points; until then there is nothing for you to do. "
+        yield f"What a machine noticed gives none:</p><pre>{text(item.advice)}</pre>"
     else:
         yield f"<h2>{name}: nothing to read</h2><p>There is no text here for a person to give points for.</p>"
     if given and given.note:

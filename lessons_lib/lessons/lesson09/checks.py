@@ -108,11 +108,10 @@ CASES = (
 
 
 def _cause(came: list, case: Case) -> str:
-    answers = set(map(repr, came))
-    if len(answers) == 1 and came[0] in METHODS:
-        return "likely cause: a constant; the answer does not depend on the facts"
     if any(not isinstance(answer, str) for answer in came):
         return "likely cause: the answer is no text; return a method's key, such as 'dpo'"
+    if len(set(came)) == 1 and came[0] in METHODS:
+        return "likely cause: a constant; the answer does not depend on the facts"
     if any(answer not in METHODS for answer in came):
         return f"likely cause: a method that the library does not know; its keys are {', '.join(METHODS)}"
     return f"likely cause: {case.hint}"
