@@ -15,31 +15,43 @@ from numbers import Real
 from lessons_lib.data import turns
 
 PROMPTS = (
-    "prompt", "instruction", "question", "query", "user_prompt", "user_input", "conversations", "conversation",
-    "messages", "history", "context", "post", "problem", "task", "request", "input", "user", "x",
+    "prompt", "instruction", "question", "query", "user_prompt", "input_prompt", "user_input", "conversations",
+    "conversation", "messages", "history", "context", "post", "problem", "task", "request", "input", "user", "x",
 )  # fmt: skip
 BESIDE = ("input", "context", "history", "passage", "document", "article", "background", "system", "system_prompt")
 SYSTEM = ("system", "system_prompt")
 LOST = ("images", "image", "videos", "audios", "audio", "tools", "functions", *BESIDE)  # counted where not used
-COMPLETIONS = ("completion", "response", "output", "answer", "reply", "generation", "text")
-LISTS = ("completions", "responses", "answers", "outputs", "candidates", "replies", "generations", "output", "options")
+COMPLETIONS = (
+    "completion", "response", "output", "answer", "reply", "generation", "text", "model_output", "model_response",
+    "assistant_response", "bot_response", "ai_response", "generated_text", "generated_response", "generated_body",
+)  # fmt: skip
+LISTS = (
+    "completions", "responses", "answers", "outputs", "candidates", "replies", "generations", "output", "options",
+    "response", "completion", "answer", "reply", "generation",
+)  # fmt: skip
 CONTRASTS = (
     ("chosen", "rejected"), ("preferred", "non_preferred"), ("preferred", "nonpreferred"),
     ("preferred", "dispreferred"), ("preferred", "rejected"), ("accepted", "rejected"), ("selected", "rejected"),
     ("better", "worse"), ("best", "worst"), ("positive", "negative"), ("pos", "neg"), ("good", "bad"),
-    ("preferred", "other"), ("win", "lose"), ("winner", "loser"), ("winning", "losing"), ("w", "l"),
+    ("preferred", "other"), ("approved", "rejected"),
+    ("accepted", "declined"), ("chosen", "reject"), ("desirable", "undesirable"), ("correct", "incorrect"),
+    ("win", "lose"), ("winner", "loser"), ("winning", "losing"), ("w", "l"),
     ("j", "k"), ("", "rejected"),
 )  # fmt: skip
 MARKERS = (("1", "2"), ("0", "1"), ("a", "b"), ("first", "second"), ("left", "right"))
 _MARK = re.compile(r"\d+|[a-h]|first|second|third|left|right")
 VERDICTS = (
-    "verdict", "preference", "preferred", "winner", "label", "labels", "choice", "better", "better_response_id",
+    "better", "verdict", "preference", "preferred", "winner", "label", "labels", "choice", "better_response_id",
     "better_response", "overall_preference", "human_preference", "judgment", "judgement", "vote", "chosen", "gold",
     "gold_label", "human_label", "answer", "selected", "preferred_response",
 )  # fmt: skip
+INDICES = (  # where the best of a list of replies stands
+    "chosen_index", "chosen_idx", "best_index", "best_idx", "preferred_index", "preferred_idx", "selected_index",
+    "selected_idx", "winner_index", "winner_idx", "best_response_index", "chosen_response_index", "best", "best_id",
+)  # fmt: skip
 LABELS = (
     "label", "labels", "thumb", "thumbs", "thumbs_up", "desirable", "is_good", "kto_tag", "feedback", "liked", "vote",
-    "accepted", "acceptable", "is_positive",
+    "accepted", "acceptable", "is_positive", "decision", "approval", "approved", "verdict", "reaction",
 )  # fmt: skip
 SCORES = (
     "score", "scores", "rating", "ratings", "reward", "rewards", "helpfulness", "quality", "overall_score", "overall",
@@ -49,7 +61,7 @@ RANKS = ("rank", "ranks", "ranking", "rankings")
 _REPLY_WORDS = frozenset(
     ("response", "answer", "output", "completion", "reply", "generation", "text", "message", "messages", "content",
      "summary", "candidate", "human", "ref", "conversation", "option", "code", "continuation", "translation",
-     "solution", "story", "y", "model", "assistant")
+     "solution", "story", "y", "model", "assistant", "res", "resp", "ans")
 )  # fmt: skip
 
 
@@ -156,16 +168,16 @@ class Sample:
         if self.has(name, "object"):
             return f"{name}.messages", lambda row: turns.messages(row[name]["messages"])
         if self.has(name, "turn", "turns"):
-            return name, self._with_system(lambda row: turns.messages(row[name]))
+            return name, self.with_system(lambda row: turns.messages(row[name]))
         beside = [] if name == "prompt" else self._beside(name, used)
         if name.lower() == "instruction" and beside == ["input"]:
-            return "instruction + input", self._with_system(lambda row: joined(row["instruction"], row.get("input")))
+            return "instruction + input", self.with_system(lambda row: joined(row["instruction"], row.get("input")))
         if beside:
             ways = [f"--columns prompt={other}+{name}" for other in beside] + [f"--columns prompt={name}"]
             raise Ambiguous(
                 f"the prompt may be '{name}' alone or with {' and '.join(map(repr, beside))} before it", ways
             )
-        return name, self._with_system(lambda row: row[name])
+        return name, self.with_system(lambda row: row[name])
 
     def prompt_columns(self, used: Sequence[str]) -> Iterator[str]:
         """The columns that could be the prompt, the likeliest first."""
@@ -190,13 +202,13 @@ class Sample:
             for row in self.rows
         )
 
-    def _with_system(self, make: Callable) -> Callable:
+    def with_system(self, make: Callable) -> Callable:
         """`make` with a system column's words as the first message, where the file has one."""
         system = self.first_of(SYSTEM, "text")
         if system is None or not self.filled(system):
             return make
 
-        def with_system(row: Mapping) -> list[dict]:
+        def made(row: Mapping) -> list[dict]:
             (asked,) = turns.in_one_form(make(row))
             asked = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
             said = row.get(system)
@@ -204,7 +216,7 @@ class Sample:
                 return asked
             return [{"role": "system", "content": said}, *asked]
 
-        return with_system
+        return made
 
 
 def _holds(row: Mapping, *names: str) -> bool:
@@ -365,11 +377,13 @@ def _words_of(side: str, marks: tuple[str, str]) -> tuple[str, ...]:
 
 _UP = frozenset(
     ("true", "yes", "up", "good", "positive", "pos", "1", "1.0", "+1", "like", "liked", "upvote", "thumbs_up",
-     "thumbsup", "desirable", "chosen", "accept", "👍")
+     "thumbsup", "desirable", "chosen", "accept", "accepted", "acceptable", "approve", "approved", "pass", "passed",
+     "correct", "helpful", "👍")
 )  # fmt: skip
 _DOWN = frozenset(
     ("false", "no", "down", "bad", "negative", "neg", "0", "0.0", "-1", "-1.0", "dislike", "disliked", "downvote",
-     "thumbs_down", "thumbsdown", "undesirable", "rejected", "reject", "👎")
+     "thumbs_down", "thumbsdown", "undesirable", "rejected", "reject", "unacceptable", "decline", "declined",
+     "disapprove", "disapproved", "deny", "denied", "fail", "failed", "incorrect", "unhelpful", "👎")
 )  # fmt: skip
 
 

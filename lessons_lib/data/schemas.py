@@ -18,6 +18,7 @@ from functools import partial
 from lessons_lib.data import turns
 from lessons_lib.data.columns import (
     COMPLETIONS,
+    INDICES,
     LABELS,
     LISTS,
     RANKS,
@@ -89,13 +90,40 @@ def recognise(rows: Sequence[Mapping], source: str, *, up_from: float | None = N
     if up_from is not None and (reading := _rated_from(sample, up_from)):
         return reading
     try:
-        readings = (schema.bind(sample) for schema in SCHEMAS.values())
-        reading = next((reading for reading in readings if reading is not None), None)
+        reading = _first_that_fits(sample)
     except Ambiguous as error:
         raise SchemaError(f"{source}: {error.reason}", error.ways) from None
     if reading is None:
         raise SchemaError(f"{source}: {_nothing_fits(sample)}", _ways_of(sample))
     return reading
+
+
+def _first_that_fits(sample: Sample) -> Reading | None:
+    """The first reading whose columns stand in most rows; one of a shape that few rows have only if there is no other.
+
+    Raises:
+        Ambiguous: as the binders do.
+    """
+    rare = None
+    for schema in SCHEMAS.values():
+        if reading := schema.bind(sample):
+            if not _is_rare(reading, sample.rows):
+                return reading
+            rare = rare or reading
+    return rare
+
+
+def _is_rare(reading: Reading, rows: Sequence[Mapping]) -> bool:
+    """Whether most rows do not have the columns that are read."""
+    missing = 0
+    for row in rows if reading.convert else ():
+        try:
+            reading.convert(row)
+        except KeyError as error:
+            missing += bool(error.args) and error.args[0] not in row
+        except (TypeError, ValueError, IndexError, AttributeError, StopIteration):
+            continue  # a broken row, not another shape
+    return 2 * missing > len(rows)
 
 
 def named(name: str, rows: Sequence[Mapping], source: str) -> Reading:
@@ -190,6 +218,22 @@ def _is_whole(sample: Sample, sides: tuple[str, str]) -> bool:
         and turns.messages(next(v for v in sample.values(side) if turns.is_turns(v)))[0]["role"] in ("user", "system")
         for side in sides
     )
+
+
+def _pairs_in_turns(sample: Sample) -> Reading | None:
+    """One list of turns that ends with the two replies, told apart by their roles."""
+    for name in sample.kinds:
+        parted = [turns.split_contrast(value) for value in sample.values(name)] if sample.has(name, "turns") else []
+        if not parted or 2 * sum(parts is not None for parts in parted) <= len(parted):
+            continue
+        make = sample.with_system(lambda row, name=name: turns.split_contrast(row[name])[0])
+
+        def convert(row: Mapping, name: str = name, make: Callable = make) -> dict:
+            _, chosen, rejected = turns.split_contrast(row[name])
+            return {"prompt": make(row), "chosen": chosen, "rejected": rejected}
+
+        return Reading("pairs-in-turns", f"prompt, chosen and rejected: the turns of {name}", convert)
+    return None
 
 
 def _message_lists(sample: Sample) -> Reading | None:
@@ -375,6 +419,8 @@ def _several_replies(sample: Sample) -> Reading | None:
     name = sample.first_of(
         (*LISTS, "ranked_responses", "ranked_completions", "ranked_answers"), "texts", "objects", "several turns"
     )
+    if name in COMPLETIONS and sample.first_of(COMPLETIONS, "text", "turn", "turns"):
+        name = None  # such as one reply beside the list of right answers
     columns = [] if name else sample.numbered()
     prompt = sample.prompt([name] if name else columns)
     if not (name or columns) or prompt is None:
@@ -385,7 +431,7 @@ def _several_replies(sample: Sample) -> Reading | None:
     def convert(row: Mapping) -> list[dict]:
         came = row[name] if name else [row[column] for column in columns]
         replies = [turns.as_reply(reply) if not _is_object(reply) else _text_in(reply) for reply in came]
-        return list(compared(make(row), replies, order.values(row)))
+        return order.compare(row, make(row), replies)
 
     return Reading(order.schema, f"prompt: {says}, replies: {name or ', '.join(columns)}, {order.says}", convert)
 
@@ -396,8 +442,45 @@ class _Order:
     says: str
     values: Callable[[Mapping], list[float]]  # one a reply, the higher the better
 
+    def compare(self, row: Mapping, prompt: str | list, replies: Sequence) -> list[dict]:
+        return list(compared(prompt, replies, self.values(row)))
 
-def _order_of(sample: Sample, replies: str) -> _Order:
+
+@dataclass(frozen=True)
+class _Winner:
+    """Two replies in a list, and which of them is better."""
+
+    says: str
+    decide: Callable[[Mapping], str | None]
+    schema: str = "listed-replies"
+
+    def compare(self, row: Mapping, prompt: str | list, replies: Sequence) -> list[dict]:
+        first, second = replies
+        return [_verdict_row(prompt, first, second, self.decide(row))]
+
+
+@dataclass(frozen=True)
+class _Best:
+    """Which of the replies is better than each of the others; nothing is said of the others among themselves."""
+
+    says: str
+    index: Callable[[Mapping], int]  # from 0
+    schema: str = "best-of-replies"
+
+    def compare(self, row: Mapping, prompt: str | list, replies: Sequence) -> list[dict]:
+        best = self.index(row)
+        if not 0 <= best < len(replies):
+            raise ValueError(f"the best is number {best}, counted from 0, of {len(replies)} replies")
+        return [
+            _verdict_row(prompt, *(replies[place] for place in sorted((best, n))), "first" if best < n else "second")
+            for n in range(len(replies))
+            if n != best
+        ]
+
+
+def _order_of(sample: Sample, replies: str) -> _Order | _Winner | _Best:
+    if winner := _winner_of_two(sample, replies):
+        return winner
     if score := sample.first_of(SCORES, "numbers"):
         return _Order("scored-replies", f"scores: {score}", lambda row: [float(v) for v in row[score]])
     if rank := sample.first_of(RANKS, "numbers"):
@@ -415,12 +498,66 @@ def _order_of(sample: Sample, replies: str) -> _Order:
         if columns := sample.numbered(word):
             schema = "scored-replies" if sign > 0 else "ranked-replies"
             return _Order(schema, ", ".join(columns), partial(_from_columns, columns=columns, sign=sign))
+    if best := _best_of(sample, replies):
+        return best
     if sample.has(replies, "objects"):
         return _inside(sample, replies)
     if "ranked" in replies or replies == "output":
         return _Order("best-first", "the best first", lambda row: [-float(n) for n in range(len(row[replies]))])
-    ways = ["--columns scores=YOURS", "--columns ranks=YOURS", f"--columns ranked_responses={replies} (the best first)"]
+    ways = [
+        "--columns scores=YOURS",
+        "--columns ranks=YOURS",
+        "--columns best_from_0=YOURS (the place of the best reply; best_from_1 counts from 1)",
+        f"--columns ranked_responses={replies} (the best first)",
+    ]
     raise Ambiguous(f"'{replies}' holds several replies a row, and nothing says which is better", ways)
+
+
+def _winner_of_two(sample: Sample, replies: str) -> _Winner | None:
+    """A column that names one of two listed replies by letter, number in words, or as a tie."""
+    if not all(isinstance(value, (list, tuple)) and len(value) == 2 for value in sample.values(replies)):
+        return None
+    for name, marks in itertools.product(VERDICTS, (("a", "b"), ("1", "2"))):
+        found = sample.first_of((name,), "text")
+        rows = [row for row in sample.rows if found and row.get(found) and row.get(replies)]
+        if all(as_number(row[found]) is not None for row in rows):
+            continue
+        decide = partial(_worded, name=found, sides=(*(f"response_{mark}" for mark in marks), marks))
+        known = [decide(row) for row in rows]
+        if 2 * sum(verdict is not None for verdict in known) > len(known) and {"first", "second"} & {*known}:
+            return _Winner(f"better: {found} ({marks[0].upper()} is the first, {marks[1].upper()} the second)", decide)
+    return None
+
+
+def _best_of(sample: Sample, replies: str) -> _Best | None:
+    """A column with the place of the best reply in its list.
+
+    Raises:
+        Ambiguous: where places may be counted from 0 or from 1.
+    """
+    for name in (*(f"best_from_{start}" for start in (0, 1)), *INDICES, *VERDICTS):
+        found = sample.first_of((name,), "number", "text")
+        rows = [row for row in sample.rows if found and row.get(found) not in (None, "") and row.get(replies)]
+        places = [as_number(row[found]) for row in rows]
+        if not places or not all(place is not None and place == int(place) for place in places):
+            continue
+        counts = [len(row[replies]) for row in rows]
+        starts = [start for start in (0, 1) if all(0 <= p - start < n for p, n in zip(places, counts, strict=True))]
+        if name.startswith("best_from_"):
+            starts = [int(name[-1])]
+        if len(starts) > 1:
+            raise Ambiguous(
+                f"'{found}' may count the replies of '{replies}' from 0 or from 1",
+                [f"--columns best_from_0={found}", f"--columns best_from_1={found}"],
+            )
+        if starts:
+            index = partial(_place, name=found, start=starts[0])
+            return _Best(f"the best: number {found}, counted from {starts[0]}", index)
+    return None
+
+
+def _place(row: Mapping, *, name: str, start: int) -> int:
+    return int(float(row[name])) - start
 
 
 def _from_columns(row: Mapping, *, columns: Sequence[str], sign: int) -> list[float]:
@@ -707,6 +844,7 @@ _LIST = (
     Schema("helpsteer2", "prompt, response, helpfulness, correctness, …: two rows a prompt", _helpsteer2),
     Schema("oasst-trees", "message_tree_id, prompt {text, role, replies […]}", _oasst_trees),
     Schema("oasst-messages", "message_id, parent_id, text, role, rank", _oasst_messages),
+    Schema("pairs-in-turns", "conversations that end with a chosen and a rejected turn", _pairs_in_turns),
     Schema("message-lists", "chosen and rejected: whole conversations", _message_lists),
     Schema("hh-rlhf", "chosen and rejected: whole transcripts, each in one text", _transcripts),
     Schema("pairs", "prompt, chosen, rejected", _pairs),

@@ -8,6 +8,7 @@ text, its turns told apart by marks.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 _KEYS = (("role", "content"), ("from", "value"), ("role", "value"), ("role", "text"), ("speaker", "text"))
@@ -60,6 +61,32 @@ def _message(turn: Mapping) -> dict:
     if not content and turn.get("tool_calls"):
         content = json.dumps(turn["tool_calls"], ensure_ascii=False)
     return {"role": role, "content": _text_of(content)}
+
+
+def split_contrast(value: object) -> tuple[list[dict], list[dict], list[dict]] | None:
+    """Turns that end with two replies whose roles say which is better, as (prompt, chosen, rejected); else None.
+
+    >>> said = [("human", "Hi"), ("chosen_gpt", "Hello."), ("rejected_gpt", "No.")]
+    >>> [turn[0]["content"] for turn in split_contrast([{"from": role, "value": text} for role, text in said])]
+    ['Hi', 'Hello.', 'No.']
+    """
+    if not is_turns(value) or len(value) < 3:
+        return None
+    *before, one, other = value
+    told = {_merit(turn): turn for turn in (one, other)}
+    if set(told) != {"chosen", "rejected"} or any(_merit(turn) for turn in before):
+        return None
+    chosen, rejected = (
+        [{"role": "assistant", "content": _text_of(told[merit][_keys_of(told[merit])[1]])}]
+        for merit in ("chosen", "rejected")
+    )
+    return messages(before), chosen, rejected
+
+
+def _merit(turn: Mapping) -> str | None:
+    """What a turn's role says of it: "chosen", "rejected" or nothing."""
+    words = re.findall(r"[a-z]+", str(turn[_keys_of(turn)[0]]).lower())
+    return next((merit for merit in ("chosen", "rejected") if merit in words), None)
 
 
 def _keys_of(turn: Mapping) -> tuple[str, str] | None:

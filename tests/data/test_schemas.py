@@ -195,6 +195,44 @@ SHAPES = {
         CHAT,
         "oasst-trees",
     ),
+    "an index into K": (
+        {"prompt": ASK, "completions": [GOOD, BAD], "chosen_index": 0},
+        TEXT,
+        "best-of-replies",
+    ),
+    "a label that is an index": ({"prompt": ASK, "responses": [GOOD, BAD], "label": 0}, TEXT, "best-of-replies"),
+    "a list of two and a letter": ({"prompt": ASK, "response": [BAD, GOOD], "winner": "B"}, TEXT, "listed-replies"),
+    "a list of two and a sign": ({"prompt": ASK, "replies": [BAD, GOOD], "verdict": "B>A"}, TEXT, "listed-replies"),
+    "a pair inside the turns": (
+        {"conversations": [shared("human", ASK), shared("chosen_gpt", GOOD), shared("rejected_gpt", BAD)]},
+        CHAT,
+        "pairs-in-turns",
+    ),
+    "a pair inside the turns, the worse first": (
+        {
+            "messages": [message("user", ASK), message("rejected", BAD), message("chosen", GOOD)],
+            "system": "Be brief.",
+        },
+        WITH_SYSTEM,
+        "pairs-in-turns",
+    ),
+    "good_res and bad_res": ({"prompt": ASK, "good_res": GOOD, "bad_res": BAD}, TEXT, "named-pairs"),
+    "good and bad": ({"prompt": ASK, "bad": BAD, "good": GOOD}, TEXT, "named-pairs"),
+    "positive and negative": (
+        {"query": ASK, "negative_answer": BAD, "positive_answer": GOOD},
+        TEXT,
+        "named-pairs",
+    ),
+    "approved and rejected": (
+        {"prompt": ASK, "approved_reply": GOOD, "rejected_reply": BAD},
+        TEXT,
+        "named-pairs",
+    ),
+    "a decision on one reply": (
+        {"input_prompt": ASK, "generated_body": GOOD, "decision": "approved"},
+        UP,
+        "ratings",
+    ),
     "ratings": (UP, UP, "ratings"),
     "ratings by number": ({**UP, "label": 1}, UP, "ratings"),
     "ratings by word": ({"question": ASK, "answer": GOOD, "thumbs": "up"}, UP, "ratings"),
@@ -303,6 +341,66 @@ def test_words_of_loss_and_denial_and_unknown_words_are_not_guessed_from(tmp_pat
 @pytest.mark.parametrize("said", ["A=B", "B = A", "[[A=B]]", "A~B", "tie", "Tie (bothbad)", "both bad", "neither"])
 def test_a_tie_is_a_tie(tmp_path, said):
     assert judged(tmp_path, "ab", ["A", said]) == ["first", "tie"]
+
+
+def test_a_list_of_replies_and_the_place_of_the_best(tmp_path):
+    replies = ["Six.", GOOD, BAD]
+    for start in (0, 1):
+        rows = [{"prompt": f"{ASK} {place}", "completions": replies, "best_idx": place + start} for place in range(3)]
+        pairs = [(row["prompt"], row["chosen"], row["rejected"]) for row in read(written(tmp_path, rows))]
+        assert pairs == [
+            (f"{ASK} {place}", replies[place], other)
+            for place in range(3)
+            for other in replies
+            if other != replies[place]
+        ], "the best against each of the others, and none of the others among themselves"
+
+
+def test_a_place_that_may_be_counted_from_0_or_from_1_is_asked_about(tmp_path):
+    path = written(tmp_path, [{"prompt": ASK, "completions": ["Six.", GOOD, BAD], "chosen_index": 1}] * 3)
+    with pytest.raises(SchemaError, match="from 0 or from 1") as caught:
+        list(read(path))
+    assert caught.value.ways == tuple(f"--columns best_from_{start}=chosen_index" for start in (0, 1))
+    assert first(path, columns={"best_from_0": "chosen_index"})[0]["chosen"] == GOOD
+    assert first(path, columns={"best_from_1": "chosen_index"})[0]["chosen"] == "Six."
+
+
+def test_a_place_outside_the_list_is_refused(tmp_path):
+    rows = [{"prompt": ASK, "completions": [GOOD, BAD], "chosen_index": place} for place in [0, 1] * 200 + [2]]
+    source = read(written(tmp_path, rows), on_error="collect")
+    assert len(list(source)) == 400 and "number 2, counted from 0, of 2 replies" in str(source.refused[0])
+
+
+def test_two_listed_replies_and_who_won_or_a_tie(tmp_path):
+    rows = [{"prompt": ASK, "response": [GOOD, BAD], "winner": w} for w in ("TIE", "A", "B", "tie")]
+    path = written(tmp_path, rows)
+    assert [row["verdict"] for row in judgements(path)] == ["tie", "first", "second", "tie"]
+    assert [row["chosen"] for row in read(path)] == [GOOD, BAD]
+
+
+@pytest.mark.parametrize("rare_first", [True, False])
+def test_the_shape_of_most_rows_wins_over_one_that_few_have(tmp_path, rare_first):
+    most = [{"prompt": ASK, "response": [BAD, GOOD], "winner": w} for w in "BAB"]
+    rare = [{"task": ASK, "response_a": GOOD, "response_b": BAD, "winner": "A"}]
+    source = read(written(tmp_path, rare + most if rare_first else most + rare), on_error="collect")
+    assert [row["chosen"] for row in source] == [GOOD, BAD, GOOD] and source.refused_count == 1
+
+
+def test_one_reply_beside_a_list_of_right_answers_is_one_reply(tmp_path):
+    rows = [{**UP, "answer": ["7", "seven"], "label": label} for label in (True, False)]
+    assert [row["label"] for row in read(written(tmp_path, rows))] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("up", "down"),
+    [("approved", "rejected"), ("accept", "reject"), ("accepted", "declined"), ("pass", "fail"), ("Passed", "Failed"),
+     ("like", "dislike"), ("approve", "disapprove"), ("acceptable", "unacceptable"), ("correct", "incorrect"),
+     ("helpful", "unhelpful"), ("yes", "no"), ("thumbs up", "thumbs down")],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["label", "decision", "feedback", "rating"])
+def test_words_of_approval_are_ratings(tmp_path, name, up, down):
+    rows = [{"prompt": ASK, "response": text, name: word} for text, word in ((GOOD, up), (BAD, down))]
+    assert [row["label"] for row in read(written(tmp_path, rows))] == [True, False]
 
 
 @pytest.mark.parametrize("signed", [["-1", "1"], ["-1.0", "2.0", "0"]])
