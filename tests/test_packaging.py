@@ -175,6 +175,7 @@ def test_a_recipe_names_our_range_of_what_is_not_here(metadata, monkeypatch):
 def test_what_only_a_checkout_holds(monkeypatch, tmp_path):
     """Exercises, questions and lessons are not in the package; whoever asks for them reads where they are."""
     questions = tmp_path / "exercises" / "questions"
+    quizzes.phases.cache_clear()  # another test may have read the outline
     monkeypatch.setattr(_installed, "CHECKOUT", tmp_path)
     monkeypatch.setattr(quiz, "QUESTIONS", questions)
     asked = {

@@ -9,6 +9,7 @@ Names come out as TRL's (`rewards/margins`), those of an evaluation with `eval_`
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -136,7 +137,7 @@ def log_of(rows: Sequence[Mapping], *, source: str = "log", strength: float | No
     Raises:
         UserError: fewer than two rows with metrics of training, or none.
     """
-    spelt = [dict(_spelt(row)) for row in rows]
+    spelt = _as_measured([dict(_spelt(row)) for row in rows])
     training = [row for row in ({k: v for k, v in r.items() if not k.startswith("eval_")} for r in spelt) if _says(row)]
     evaluated = [{k: v for k, v in r.items() if k in ("step", "epoch") or k.startswith("eval_")} for r in spelt]
     evaluated = [row for row in evaluated if _says(row)]
@@ -153,6 +154,21 @@ def log_of(rows: Sequence[Mapping], *, source: str = "log", strength: float | No
         strength=strength,
         evaluation=_table(evaluated, source) if evaluated else None,
     )
+
+
+def _as_measured(rows: list[dict]) -> list[dict]:
+    """The rows without the NaN that a table writes where a metric is measured from time to time.
+
+    A column is such a one where at least half of its numbers come after a NaN: a run that diverged has its NaN behind
+    its numbers. What every training row has (`_STEADY`) is none.
+    """
+    seldom = set()
+    for name in dict.fromkeys(name for row in rows for name in row if not _STEADY.fullmatch(name)):
+        missing = [_is_nan(row[name]) for row in rows if name in row]
+        after_a_gap = sum(before and not now for before, now in itertools.pairwise(missing))
+        if 2 * after_a_gap >= missing.count(False) > 0:
+            seldom.add(name)
+    return [{n: v for n, v in row.items() if n not in seldom or not _is_nan(v)} for row in rows]
 
 
 # Folders and files

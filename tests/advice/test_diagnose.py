@@ -50,6 +50,15 @@ def test_runs_that_the_thresholds_have_never_seen(name):
     assert seen == wanted if not wanted else seen & wanted
 
 
+def test_a_tables_nan_where_a_metric_was_not_measured_is_no_fault():
+    """`history.to_dict("records")` has NaN for the KL of steps between evaluations."""
+    nan = float("nan")
+    some = [{"step": t, "loss": 0.69 - 0.001 * t, "kl": 1.0 if t % 3 == 2 else nan} for t in range(1, 31)]
+    assert "not_finite" not in diagnose(log_of(some)).keys
+    ended = [row | {"kl": 1.0 if row["step"] < 20 else nan} for row in some]
+    assert "not_finite" in diagnose(log_of(ended)).keys
+
+
 # Rules
 
 

@@ -111,7 +111,7 @@ def test_how_often_states_are_saved_may_change(tmp_path):
 
 RUN = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {folders!r}  # of its helpers, and its own
 import test_resume
 result = test_resume.run(sys.argv[1] or None, method=sys.argv[2], steps=test_resume.Printed())
 print("weights", test_resume.weights(result.model), flush=True)
@@ -126,7 +126,7 @@ class Printed(list):
 
 
 def start(folder: str, method: str) -> subprocess.Popen:
-    script = RUN.format(tests=str(Path(__file__).parents[1]))
+    script = RUN.format(folders=[str(folder) for folder in Path(__file__).parents[:2]])
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", script, folder, method]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)

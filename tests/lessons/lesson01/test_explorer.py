@@ -41,5 +41,5 @@ def test_the_curves_move_with_their_own_knob_alone():
 
 def test_the_sentence_and_the_size():
     explorer = five_losses()
-    assert "DPO 54%, IPO -100%, KTO 94%, ORPO 94%, SimPO 37%" in explorer.sentences()[0]
+    assert "DPO 54%, IPO −100%, KTO 94%, ORPO 94%, SimPO 37%" in explorer.sentences()[0]
     assert len(page.html(explorer)) < 150 * 1024

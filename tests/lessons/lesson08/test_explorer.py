@@ -37,10 +37,10 @@ def test_explorer_is_light_and_says_what_it_shows():
     assert len(page.html(explorer).encode()) < page.LIMIT
     (sentence,) = explorer.sentences()
     assert sentence.startswith(
-        "At a gain of 0.2 nats DPO's margin is +0.20, so it prefers chosen; SimPO's is -0.20, so it prefers rejected."
+        "At a gain of 0.2 nats DPO's margin is +0.20, so it prefers chosen; SimPO's is −0.20, so it prefers rejected."
     )
     assert sentence.endswith("reaches γ at a gain of 0.80 nats, γ/β = 0.50 past the tie.")
-    assert "DPO's margin is -0.40, so it prefers rejected" in explorer.sentences(chosen=10, rejected=60)[0]
+    assert "DPO's margin is −0.40, so it prefers rejected" in explorer.sentences(chosen=10, rejected=60)[0]
     assert "DPO's margin is +0.00, so it prefers neither" in explorer.sentences(chosen=20, rejected=40)[0]
 
 
