@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="such as '2026-12-01 23:59', a date alone is its end; being late is a column and costs no points",
     )
     parser.add_argument(
-        "--timestamps", type=Path, help="CSV of ids and times (nbgrader's timestamp.txt is read anyway)"
+        "--timestamps",
+        type=Path,
+        help="CSV of ids and times, such as Moodle's grading worksheet (nbgrader's timestamp.txt is read anyway)",
     )
     parser.add_argument("--workers", type=int, default=-1, help="submissions side by side (one a core)")
     parser.add_argument("--again", action="store_true", help="mark everybody again, also where nothing changed")
@@ -96,6 +98,8 @@ def _say(graded, out: Path) -> int:
         print(told)
     for told in graded.told_of_shared():
         print(f"not opened: {told}")
+    if stray := graded.points_of_nobody():
+        print(f"by_hand.csv: these ids are not on the roster, their points reach nobody: {', '.join(stray)}")
     if graded.departed:
         shown = ", ".join(graded.departed[:5])
         print(f"not on this roster, so without a page, their marks are kept: {len(graded.departed)}, such as {shown}")

@@ -45,15 +45,21 @@ class Batch:
         came = [one.id for one in self.roster if self.marks[one.id].status not in ("missing", "name_shared")]
         known = sum(learner in self.handed_in for learner in came)
         said = f"deadline {self.deadline:%Y-%m-%d %H:%M}, times known for {known} of {len(came)} notebooks"
-        return said if known == len(came) else f"{said}; whether the others were late is not known (see --timestamps)"
+        unknown = f"; whether the other {len(came) - known} were late is not known (see --timestamps)"
+        return f"{said}, on this machine's clock ({self.deadline:%Z}){unknown * (known < len(came))}"
 
     def told_of_shared(self) -> list[str]:
         """A sentence for each name in the folder that fits several learners."""
         return [
-            f"{name}: fits {'two' if len(owners) == 2 else len(owners)} on the roster, {', '.join(owners[:-1])} and "
+            f"{name!r} fits {'two' if len(owners) == 2 else len(owners)} on the roster, {', '.join(owners[:-1])} and "
             f"{owners[-1]}; add Moodle's Identifier (Canvas's ID) as a column of the roster, or rename it by id"
             for name, owners in self.shared.items()
         ]
+
+    def points_of_nobody(self) -> list[str]:
+        """Ids in the form for a person's points that nobody has: a spreadsheet makes 7 of 007."""
+        known = {*(one.id for one in self.roster), *self.departed}
+        return sorted({learner for learner, _ in self.given} - known)
 
     @property
     def by_person(self) -> list[str]:

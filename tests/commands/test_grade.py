@@ -6,7 +6,7 @@ from lessons_lib.__main__ import main
 from lessons_lib.grading import batch, pages
 
 
-def graded(**more):
+def graded(given=(), **more):
     marks = {
         "ada": SimpleNamespace(learner="ada", points=4.0, of=4.0, status="graded", flags=()),
         "bob": SimpleNamespace(learner="bob", points=3.5, of=4.0, status="graded", flags=("no_ticket",)),
@@ -14,7 +14,9 @@ def graded(**more):
         "dan": SimpleNamespace(learner="dan", points=1.0, of=4.0, status="graded", flags=()),
     } | more
     learners = [SimpleNamespace(id=name) for name in marks]
-    return pages.Batch(None, learners, marks, layouts=["Moodle"], strangers=["eve"], departed=["zoe"])
+    return pages.Batch(
+        None, learners, marks, layouts=["Moodle"], strangers=["eve"], departed=["zoe"], given=dict.fromkeys(given)
+    )
 
 
 def said_of(outcome, tmp_path, monkeypatch, capsys):
@@ -39,3 +41,10 @@ def test_a_learner_without_a_mark_ends_it_with_code_1(tmp_path, monkeypatch, cap
     code, said = said_of(graded(fay=failed), tmp_path, monkeypatch, capsys)
     assert code == 1
     assert "the grader failed on fay" in said
+
+
+def test_points_that_reach_nobody_are_said(tmp_path, monkeypatch, capsys):
+    """A spreadsheet made 7 of 007; who has left the roster is no such case."""
+    given = [(name, "paragraph") for name in ("ada", "7", "zoe")]
+    _, said = said_of(graded(given), tmp_path, monkeypatch, capsys)
+    assert "by_hand.csv: these ids are not on the roster, their points reach nobody: 7\n" in said
