@@ -69,6 +69,8 @@ class PythonCell {
   edit() {
     this.show("open");
     this.editor.focus();
+    this.editor.setSelectionRange(0, 0); // a browser would show the end of the code, on a phone of its lines too
+    this.editor.scrollLeft = 0;
     this.run();
   }
 
