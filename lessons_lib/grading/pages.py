@@ -45,7 +45,7 @@ class Batch:
         came = [one.id for one in self.roster if self.marks[one.id].status not in ("missing", "name_shared")]
         known = sum(learner in self.handed_in for learner in came)
         said = f"deadline {self.deadline:%Y-%m-%d %H:%M}, times known for {known} of {len(came)} notebooks"
-        unknown = f"; whether the other {len(came) - known} were late is not known (see --timestamps)"
+        unknown = f"; unknown for {len(came) - known}, which may be late or not (see --timestamps)"
         return f"{said}, on this machine's clock ({self.deadline:%Z}){unknown * (known < len(came))}"
 
     def told_of_shared(self) -> list[str]:
