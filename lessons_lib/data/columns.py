@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from numbers import Real
+from typing import cast
 
 from lessons_lib.data import turns
 
@@ -121,7 +122,7 @@ class Sample:
 
     def contrast_names(self) -> tuple[str, str] | None:
         """The same, whether or not any row holds both."""
-        bare = {}
+        bare: dict[str, str] = {}
         for name in self.kinds:
             if self.has(name, "text", "turn", "turns"):
                 bare.setdefault("_".join(word for word in tokens(name) if word not in _REPLY_WORDS), name)
@@ -285,7 +286,7 @@ def numbered(reading: str) -> Callable[[object], str | None]:
     """From a number to "first", "second" or "tie"."""
 
     def read(value: object) -> str | None:
-        number = float(value)
+        number = float(cast(str, value))  # or a number: whatever float() takes
         if reading in ("below-0", "above-0"):
             side = number if reading == "above-0" else -number
             return "tie" if side == 0 else "first" if side > 0 else "second"

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from lessons_lib.data import columns as parts
 from lessons_lib.data.preferences import EXTRAS, PreferenceDataError, Problem, Refusal, Rows, Skipped, excerpt
@@ -82,8 +82,16 @@ def read(
         print(test.summary())
     """
     table = _Table(source, split, config, columns or {}, schema, up_from, keep)
-    options = {"shape": shape, "keep": keep, "apart_from": apart_from, "on_error": on_error}
-    return Rows(table.pairs_and_ratings, source=str(source), unit=table.unit, table=table, **options)
+    return Rows(
+        table.pairs_and_ratings,
+        source=str(source),
+        unit=table.unit,
+        table=table,
+        shape=shape,
+        keep=keep,
+        apart_from=apart_from,
+        on_error=on_error,
+    )
 
 
 def judgements(
@@ -186,12 +194,13 @@ class _Table:
         rows = [self._renamed(record) for _, record in self._open([])]
         yield from (row for row in rows if isinstance(row, Refusal))
         try:
-            yield from self.reading.whole(row for row in rows if isinstance(row, dict))
+            if self.reading and self.reading.whole:
+                yield from self.reading.whole(row for row in rows if isinstance(row, dict))
         except _CONVERSION_ERRORS as error:
             raise UserError(f"{self.source}: {error}; --schema names another reading") from error
 
     def _converted(self, line: int, row: dict) -> Iterator[dict | Refusal | Skipped]:
-        if self.reading is None:
+        if self.reading is None or self.reading.convert is None:
             yield row
             return
         try:
@@ -211,7 +220,8 @@ class _Table:
         empty = next((name for name, value in row.items() if value is None and self._reads(name)), None)
         if empty:
             return empty, "a value", "nothing (null)", "fill it in or drop the row"
-        return "", f"a row in the schema {self.reading.schema}", f"{excerpt(row)} ({error})", "mend or drop the row"
+        schema = self.reading.schema if self.reading else "of ours"
+        return "", f"a row in the schema {schema}", f"{excerpt(row)} ({error})", "mend or drop the row"
 
     @cached_property
     def _lost(self) -> list[str]:
@@ -221,7 +231,7 @@ class _Table:
         return [name for name in parts.LOST if name in known and not self._reads(name)]
 
     def _reads(self, name: str) -> bool:
-        return name in re.findall(r"\w+", self.reading.says)
+        return self.reading is not None and name in re.findall(r"\w+", self.reading.says)
 
     @cached_property
     def _wanted(self) -> list[set[str]]:
@@ -291,7 +301,7 @@ def known_schema(name: str) -> None:
 
 def _check_columns(columns: Mapping[str, str]) -> None:
     """Refuse a mapping that gives one column two parts."""
-    taken = {}
+    taken: dict[str, str] = {}
     for field, column in columns.items():
         if column in taken:
             raise UserError(f"--columns: {taken[column]} and {field} would both be the column '{column}'")
@@ -324,10 +334,10 @@ def _check_mapping(source: str, columns: Mapping[str, str], rows: Sequence[dict]
 
 def _check_prompts(source: str, reading: Reading, rows: Sequence[dict]) -> None:
     """Refuse a reading under which most prompts are the whole text of a reply."""
-    same = 0
-    for row in rows if reading.convert else ():
+    same, convert = 0, reading.convert
+    for row in rows if convert else ():
         with contextlib.suppress(*_CONVERSION_ERRORS):
-            found = reading.convert(row)
+            found = convert(row) if convert else row
             if isinstance(found, dict):
                 same += found["prompt"] in (found.get("chosen"), found.get("completion"), found.get("first"))
     if 2 * same > len(rows):
@@ -350,7 +360,8 @@ def _deciding_column(rows: Sequence[dict], sides: Mapping[str, str]) -> str | No
     """A column of verdicts that a mapping of two replies leaves unused, though it names either."""
     unmapped = [{**row, **{column: row.get(ours) for ours, column in sides.items()}} for row in rows]
     sample = parts.Sample([{n: v for n, v in row.items() if n not in ("chosen", "rejected")} for row in unmapped])
-    if sample.sides() is None or set(sample.sides()[:2]) != set(sides.values()):
+    found = sample.sides()
+    if found is None or set(found[:2]) != set(sides.values()):
         return None
     for name in parts.VERDICTS:
         if name in sample.kinds and len({str(value) for value in sample.values(name)}) > 1:
@@ -418,7 +429,7 @@ def _not_empty(source: object, records: Iterator[Record]) -> Iterator[Record]:
 
 
 def _text_file(path: Path, suffix: str) -> Iterator[Record]:
-    opener = _OPENERS.get(path.suffix.lower(), open)
+    opener: Callable[..., IO[str]] = _OPENERS.get(path.suffix.lower(), open)
     # A wrong byte becomes a surrogate, so that the line and the field around it can still be found and named.
     try:
         with opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -428,7 +439,7 @@ def _text_file(path: Path, suffix: str) -> Iterator[Record]:
         raise UserError(f"{path}: expected a file that can be read to its end, found: {error}") from error
 
 
-def _open_zstd(path: Path, mode: str, **options) -> IO[str]:
+def _open_zstd(path: Path, mode: str, **options: Any) -> IO[str]:
     import pyarrow as pa
 
     try:
@@ -437,7 +448,7 @@ def _open_zstd(path: Path, mode: str, **options) -> IO[str]:
         raise OSError(str(error)) from error
 
 
-_OPENERS = {".gz": gzip.open, ".zst": _open_zstd}
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".zst": _open_zstd}
 
 
 def _has_wrong_byte(text: str) -> bool:
@@ -498,7 +509,7 @@ def _parse_line(text: str, source: str, line: int) -> dict | Refusal:
     return Refusal(source, line, "", "one JSON object a line", excerpt(record), "write {…} on each line")
 
 
-def _json(file: IO[str], source: str) -> Iterator[TextRecord]:
+def _json(file: IO[str] | _PutBack, source: str) -> Iterator[TextRecord]:
     """The objects of a list, or objects one after another. What is broken ends it: no later row can be found."""
     text = _JsonText(file)
     begin = 1
@@ -523,7 +534,7 @@ def _json(file: IO[str], source: str) -> Iterator[TextRecord]:
 class _JsonText:
     """A window on a JSON file that grows until the next object is whole, and forgets what was read."""
 
-    def __init__(self, file: IO[str]):
+    def __init__(self, file: IO[str] | _PutBack):
         self._file, self._text, self._at, self._ended = file, "", 0, False
         self._decode = json.JSONDecoder().raw_decode
         self.line = 1

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, cast
 
 from lessons_lib.data import turns
 from lessons_lib.data.columns import (
@@ -115,10 +116,12 @@ def _first_that_fits(sample: Sample) -> Reading | None:
 
 def _is_rare(reading: Reading, rows: Sequence[Mapping]) -> bool:
     """Whether most rows do not have the columns that are read."""
-    missing = 0
-    for row in rows if reading.convert else ():
+    missing, convert = 0, reading.convert
+    if convert is None:
+        return False
+    for row in rows:
         try:
-            reading.convert(row)
+            convert(row)
         except KeyError as error:
             missing += bool(error.args) and error.args[0] not in row
         except (TypeError, ValueError, IndexError, AttributeError, StopIteration):
@@ -138,7 +141,10 @@ def named(name: str, rows: Sequence[Mapping], source: str) -> Reading:
         raise SchemaError(f"schema: expected one of {known}, found {name + (reading and ':' + reading)!r}")
     sample = Sample(rows)
     try:
-        bind = {"two-replies": partial(_two_replies, reading=reading or None), "message-lists": _as_message_lists}
+        bind: dict[str, Callable[[Sample], Reading | None]] = {
+            "two-replies": partial(_two_replies, reading=reading or None),
+            "message-lists": _as_message_lists,
+        }
         found = bind.get(name, SCHEMAS[name].bind)(sample)
     except Ambiguous as error:
         raise SchemaError(f"{source}: {error.reason}", error.ways) from None
@@ -220,16 +226,22 @@ def _is_whole(sample: Sample, sides: tuple[str, str]) -> bool:
     )
 
 
+def _contrast(value: object) -> tuple[list[dict], list[dict], list[dict]]:
+    if parts := turns.split_contrast(value):
+        return parts
+    raise ValueError("turns that end with a chosen and a rejected reply were expected")
+
+
 def _pairs_in_turns(sample: Sample) -> Reading | None:
     """One list of turns that ends with the two replies, told apart by their roles."""
     for name in sample.kinds:
         parted = [turns.split_contrast(value) for value in sample.values(name)] if sample.has(name, "turns") else []
         if not parted or 2 * sum(parts is not None for parts in parted) <= len(parted):
             continue
-        make = sample.with_system(lambda row, name=name: turns.split_contrast(row[name])[0])
+        make = sample.with_system(lambda row, name=name: _contrast(row[name])[0])
 
         def convert(row: Mapping, name: str = name, make: Callable = make) -> dict:
-            _, chosen, rejected = turns.split_contrast(row[name])
+            _, chosen, rejected = _contrast(row[name])
             return {"prompt": make(row), "chosen": chosen, "rejected": rejected}
 
         return Reading("pairs-in-turns", f"prompt, chosen and rejected: the turns of {name}", convert)
@@ -399,8 +411,8 @@ def _by_score(sample: Sample, sides: tuple) -> tuple[str, Callable] | None:
         pairs = (tuple(pattern.format(word, mark) for mark in marks) for pattern in ("{0}_{1}", "{0}{1}", "{1}_{0}"))
         for names in pairs:
             known = [sample.first_of((name,), "number") for name in names]
-            if all(known):
-                return f"the higher of {known[0]} and {known[1]}", partial(_higher, names=tuple(known))
+            if known[0] and known[1]:
+                return f"the higher of {known[0]} and {known[1]}", partial(_higher, names=(known[0], known[1]))
     return None
 
 
@@ -472,7 +484,7 @@ class _Best:
         if not 0 <= best < len(replies):
             raise ValueError(f"the best is number {best}, counted from 0, of {len(replies)} replies")
         return [
-            _verdict_row(prompt, *(replies[place] for place in sorted((best, n))), "first" if best < n else "second")
+            _verdict_row(prompt, replies[min(best, n)], replies[max(best, n)], "first" if best < n else "second")
             for n in range(len(replies))
             if n != best
         ]
@@ -519,7 +531,9 @@ def _winner_of_two(sample: Sample, replies: str) -> _Winner | None:
         return None
     for name, marks in itertools.product(VERDICTS, (("a", "b"), ("1", "2"))):
         found = sample.first_of((name,), "text")
-        rows = [row for row in sample.rows if found and row.get(found) and row.get(replies)]
+        if found is None:
+            continue
+        rows = [row for row in sample.rows if row.get(found) and row.get(replies)]
         if all(as_number(row[found]) is not None for row in rows):
             continue
         decide = partial(_worded, name=found, sides=(*(f"response_{mark}" for mark in marks), marks))
@@ -537,9 +551,12 @@ def _best_of(sample: Sample, replies: str) -> _Best | None:
     """
     for name in (*(f"best_from_{start}" for start in (0, 1)), *INDICES, *VERDICTS):
         found = sample.first_of((name,), "number", "text")
-        rows = [row for row in sample.rows if found and row.get(found) not in (None, "") and row.get(replies)]
-        places = [as_number(row[found]) for row in rows]
-        if not places or not all(place is not None and place == int(place) for place in places):
+        if found is None:
+            continue
+        rows = [row for row in sample.rows if row.get(found) not in (None, "") and row.get(replies)]
+        numbers = [as_number(row[found]) for row in rows]
+        places = [number for number in numbers if number is not None and number == int(number)]
+        if not places or len(places) < len(numbers):
             continue
         counts = [len(row[replies]) for row in rows]
         starts = [start for start in (0, 1) if all(0 <= p - start < n for p, n in zip(places, counts, strict=True))]
@@ -682,16 +699,19 @@ def _rated_conversation(sample: Sample, name: str, label: Callable[[Mapping], ob
 def _rated_from(sample: Sample, up_from: float) -> Reading | None:
     """Numbers as ratings: up from a threshold on."""
     name = sample.first_of((*SCORES, *LABELS), "number")
-    return name and _single(sample, "ratings", f"{name}, up from {up_from:g}", lambda row: float(row[name]) >= up_from)
+    if name is None:
+        return None
+    return _single(sample, "ratings", f"{name}, up from {up_from:g}", lambda row: float(row[name]) >= up_from)
 
 
 def _scored_rows(sample: Sample) -> Reading | None:
     """One reply a row with a number, several rows a prompt: the replies of one prompt are compared."""
     score = sample.first_of((*SCORES, "label"), "number")
     single = score and _single(sample, "scored-rows", score, lambda row: row[score])
-    if not single:
+    if not single or single.convert is None:
         return None
-    prompts = [prompt_key(single.convert(row)["prompt"]) for row in sample.rows if row.get(score) is not None]
+    convert = cast(Callable[[Mapping], dict], single.convert)
+    prompts = [prompt_key(convert(row)["prompt"]) for row in sample.rows if row.get(score) is not None]
     if 2 * len(set(prompts)) > len(prompts) + 1:
         raise Ambiguous(
             f"'{score}' is a number and few prompts have two replies to compare, so a threshold must say what is good",
@@ -702,10 +722,10 @@ def _scored_rows(sample: Sample) -> Reading | None:
         by_prompt = defaultdict(list)
         for row in rows:
             if row.get(score) is not None:
-                found = single.convert(row)
+                found = convert(row)
                 by_prompt[prompt_key(found["prompt"])].append(found)
-        for found in by_prompt.values():
-            yield from compared(found[0]["prompt"], [f["completion"] for f in found], [f["label"] for f in found])
+        for rated in by_prompt.values():
+            yield from compared(rated[0]["prompt"], [f["completion"] for f in rated], [f["label"] for f in rated])
 
     return Reading("scored-rows", single.says.replace("label:", "compared within a prompt by"), whole=whole)
 
@@ -740,7 +760,7 @@ def _oasst_messages(sample: Sample) -> Reading | None:
 
     def whole(rows: Iterable[Mapping]) -> Iterator[dict]:
         nodes = {row["message_id"]: {**row, "replies": []} for row in rows}
-        roots = []
+        roots: list[dict] = []
         for node in nodes.values():
             parent = nodes.get(node["parent_id"])
             (parent["replies"] if parent else roots).append(node)
@@ -764,7 +784,7 @@ def _own(name: str, columns: set[str], convert: Convert) -> Callable[[Sample], R
     return bind
 
 
-def _verdict_row(prompt: object, first: object, second: object, verdict: str | None) -> dict:
+def _verdict_row(prompt: Any, first: Any, second: Any, verdict: str | None) -> dict:
     asked, one, other = turns.in_one_form(prompt, first, second)
     return {"prompt": asked, "first": one, "second": other, "verdict": verdict, "ordered": False}
 
@@ -789,8 +809,8 @@ def safe_rlhf(row: Mapping) -> dict:
 def helpsteer2(rows: Iterable[Mapping]) -> Iterator[dict]:
     """Two rows a prompt, one after the other, compared by helpfulness from 0 to 4."""
     for prompt, group in itertools.groupby(rows, key=lambda row: row["prompt"]):
-        group = list(group)
-        yield from compared(prompt, [row["response"] for row in group], [row["helpfulness"] for row in group])
+        replies = list(group)
+        yield from compared(prompt, [row["response"] for row in replies], [row["helpfulness"] for row in replies])
 
 
 def alpaca_eval(row: Mapping) -> dict:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 _KEYS = (("role", "content"), ("from", "value"), ("role", "value"), ("role", "text"), ("speaker", "text"))
 _ROLES = {
@@ -35,7 +36,7 @@ def is_turn(value: object) -> bool:
     return isinstance(value, Mapping) and _keys_of(value) is not None
 
 
-def is_turns(value: object) -> bool:
+def is_turns(value: object) -> TypeGuard[Sequence[Mapping]]:
     """Whether `value` is a list of turns."""
     return isinstance(value, (list, tuple)) and len(value) > 0 and all(map(is_turn, value))
 
@@ -53,7 +54,7 @@ def messages(value: object) -> list[dict]:
 
 
 def _message(turn: Mapping) -> dict:
-    role_key, content_key = _keys_of(turn)
+    role_key, content_key = _keys(turn)
     role = _ROLES.get(str(turn[role_key]).strip().lower())
     if role is None:
         raise ValueError(f"the role {turn[role_key]!r} is not one of {', '.join(_ROLES)}")
@@ -77,7 +78,7 @@ def split_contrast(value: object) -> tuple[list[dict], list[dict], list[dict]] |
     if set(told) != {"chosen", "rejected"} or any(_merit(turn) for turn in before):
         return None
     chosen, rejected = (
-        [{"role": "assistant", "content": _text_of(told[merit][_keys_of(told[merit])[1]])}]
+        [{"role": "assistant", "content": _text_of(told[merit][_keys(told[merit])[1]])}]
         for merit in ("chosen", "rejected")
     )
     return messages(before), chosen, rejected
@@ -85,8 +86,13 @@ def split_contrast(value: object) -> tuple[list[dict], list[dict], list[dict]] |
 
 def _merit(turn: Mapping) -> str | None:
     """What a turn's role says of it: "chosen", "rejected" or nothing."""
-    words = re.findall(r"[a-z]+", str(turn[_keys_of(turn)[0]]).lower())
+    words = re.findall(r"[a-z]+", str(turn[_keys(turn)[0]]).lower())
     return next((merit for merit in ("chosen", "rejected") if merit in words), None)
+
+
+def _keys(turn: Mapping) -> tuple[str, str]:
+    """The names of role and text in what `is_turn`."""
+    return next(keys for keys in _KEYS if keys[0] in turn and keys[1] in turn)
 
 
 def _keys_of(turn: Mapping) -> tuple[str, str] | None:
