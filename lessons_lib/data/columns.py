@@ -315,20 +315,27 @@ def number_reading(values: Sequence, marks: tuple[str, str]) -> str:
     Raises:
         Ambiguous: where the numbers can be read in two ways.
     """
-    found = {float(value) for value in values}
-    if marks[0] in ("1", "a", "first", "left") and 1 <= min(found) < max(found) <= 3:
-        return "1-or-2"
-    if marks == ("1", "2") and found <= {1.0, 2.0}:  # the same side each time, called by its name
-        return "1-or-2"
-    if marks == ("0", "1") and {0.0, 1.0} <= found <= set(NUMBERED["0-or-1"]):
-        return "0-or-1"
-    fitting = [name for name, table in NUMBERED.items() if found <= set(table)]
-    fitting += ["below-0", "above-0"] if min(found) < 0 else []
-    shown = ", ".join(f"{value:g}" for value in sorted(found)[:6])
+    fitting = number_readings(values, marks)
+    if len(fitting) == 1:
+        return fitting[0]
+    shown = ", ".join(f"{value:g}" for value in sorted({float(value) for value in values})[:6])
     raise Ambiguous(
         f"the verdicts are the numbers {shown}, and which of them names the first reply is not said",
         [f"--schema two-replies:{name} ({SAYS[name]})" for name in fitting or SAYS],
     )
+
+
+def number_readings(values: Sequence, marks: tuple[str, str]) -> list[str]:
+    """Those of `SAYS` that the numbers may have."""
+    found = {float(value) for value in values}
+    if marks[0] in ("1", "a", "first", "left") and 1 <= min(found) < max(found) <= 3:
+        return ["1-or-2"]
+    if marks == ("1", "2") and found <= {1.0, 2.0}:  # the same side each time, called by its name
+        return ["1-or-2"]
+    if marks == ("0", "1") and {0.0, 1.0} <= found <= set(NUMBERED["0-or-1"]):
+        return ["0-or-1"]
+    fitting = [name for name, table in NUMBERED.items() if found <= set(table)]
+    return fitting + (["below-0", "above-0"] if min(found) < 0 else [])
 
 
 def worded(value: object, marks: tuple[str, str], names: tuple[str, str]) -> str | None:

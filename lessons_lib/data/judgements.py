@@ -81,6 +81,12 @@ _SCRIPTS = {
     "Devanagari": "\u0900-\u097f", "Thai": "\u0e00-\u0e7f",
 }  # fmt: skip
 _LETTERS = {name: re.compile(f"[{span}]") for name, span in _SCRIPTS.items()}
+_NOT_PROSE = re.compile(
+    r"```.*?(?:```|\Z)|(?:^|\n)~~~.*?(?:\n~~~|\Z)|`[^`\n]+`"  # code
+    r"|\$\$.*?\$\$|\$[^$\n]{1,200}\$|\\\[.*?\\\]|\\\(.*?\\\)|\\begin\{(\w+\*?)\}.*?\\end\{\1\}"  # formulas
+    r"|(?:https?://|www\.)[!-~]+",
+    re.DOTALL,
+)
 _NO_SPACES = re.compile(f"[{_UNSPACED}]")
 LOOKED_AT = 400  # characters of a text that its script is told from
 FEW_SPACES = 0.05  # share of replies in scripts without spaces from which lengths are counted in characters
@@ -190,7 +196,19 @@ def _traits(record: Mapping) -> dict:
         traits[f"{side}_repeats"] = None if text is None else len(asked) >= SHORTEST and text.startswith(asked)
         traits[f"{side}_opens"] = text[:EDGE] if long else None
         traits[f"{side}_closes"] = text[-EDGE:] if long else None
-    return traits | {"script": script_of(record["prompt"][-LOOKED_AT:]), "reply_script": script_of(record["first"])}
+    return traits | {
+        "script": script_of(prose(record["prompt"])[-LOOKED_AT:]),
+        "reply_script": script_of(prose(record["first"])),
+    }
+
+
+def prose(text: str) -> str:
+    """A text without what is written in Latin letters in every language: code, formulas, addresses.
+
+    >>> prose("好的 `f(x)` https://example.org/a 完")
+    '好的     完'
+    """
+    return _NOT_PROSE.sub(" ", text)
 
 
 def script_of(text: str) -> str | None:

@@ -16,6 +16,7 @@ import io
 import itertools
 import json
 import re
+import shlex
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ CHUNK = 1 << 16  # characters read at a time from a JSON file
 LONGEST_ROW = 1 << 26  # characters: a row that has not ended by then is a missing bracket or quote
 PARQUET_BATCH = 512  # rows decoded at a time
 BESIDE = (*EXTRAS, "slight", "first_acceptable", "second_acceptable")  # what may stand beside a judgement
+LONGEST_HEADING = 100  # characters of a column's name in a CSV; what is longer looks like data
 PEEK = 256  # first rows that the schema is recognised from
 
 _WRONG_BYTE = re.compile("[\udc80-\udcff]")  # how Python's "surrogateescape" stands in for a byte that is not UTF-8
@@ -60,7 +62,8 @@ def read(
             of objects, or objects one after another.
         shape: "paired" or "unpaired"; None takes the shape of the first sound row.
         columns: what the file calls our fields, as in ``{"prompt": "question", "chosen": "best_answer"}``; a plus
-            joins columns, as in ``{"prompt": "instruction+input"}``.
+            joins columns, as in ``{"prompt": "instruction+input"}``, and a dot reaches into one, as in
+            ``{"label": "reward.scalar"}``.
         schema: the name of a schema, one of `schemas.SCHEMAS`; None recognises it from the first rows.
         up_from: the rating from which a row is up, where ratings are numbers.
         keep, apart_from, on_error: as in `preferences.check`.
@@ -155,12 +158,34 @@ class _Table:
         if not self.peek:
             return None
         _check_mapping(self.source, self.columns, self.peek)
-        if self._schema:
-            found = named(self._schema, self.peek, self.source)
-        else:
-            found = recognise(self.peek, self.source, up_from=self._up_from)
+        try:
+            if self._schema:
+                found = named(self._schema, self.peek, self.source)
+            else:
+                found = recognise(self.peek, self.source, up_from=self._up_from)
+        except SchemaError as error:
+            if self._only_text and _looks_like_data(self.peek[0]):
+                raise UserError(f"{self.source}: {NO_HEADER}") from error
+            raise SchemaError(error.said, [self._beside_given(way) for way in error.ways]) from None
         _check_prompts(self.source, found, self.peek)
         return found
+
+    def _beside_given(self, way: str) -> str:
+        """An option that is offered, with those that were given already: it is asked for on top of them."""
+        given = {
+            "--schema": self._schema or "",
+            "--up-from": "" if self._up_from is None else f"{self._up_from:g}",
+        }
+        columns = " ".join(
+            shlex.quote(f"{ours}={yours}") for ours, yours in self.columns.items() if f" {ours}=" not in way
+        )
+        if columns:
+            way = (
+                way.replace("--columns", f"--columns {columns}", 1)
+                if "--columns" in way
+                else f"--columns {columns} {way}"
+            )
+        return " ".join([*(f"{name} {value}" for name, value in given.items() if value and name not in way), way])
 
     @cached_property
     def example(self) -> dict | None:
@@ -253,13 +278,31 @@ class _Table:
         ours = {}
         for field, column in self.columns.items():
             names = column.split("+") if column not in record else [column]
-            if missing := [name for name in names if name not in record]:
+            values = [_field(record, name) for name in names]
+            if missing := [name for name, value in zip(names, values, strict=True) if value is _MISSING]:
                 found = "the columns " + ", ".join(f"'{name}'" for name in record)
                 return column, f"a column '{missing[0]}' for {field}", found, f"correct --columns {field}=YOURS"
-            values = [record[name] for name in names]
             ours[field] = values[0] if len(values) == 1 else parts.joined(*map(str, filter(None, values)))
         moved = {name for column in self.columns.values() for name in (column, *column.split("+"))}
         return {**{name: value for name, value in record.items() if name not in moved - set(ours)}, **ours}
+
+
+_MISSING = object()
+
+
+def _field(record: dict, name: str) -> object:
+    """A column, or what stands inside one: "reward.scalar", "turns.0.content"; `_MISSING` where there is none."""
+    if name in record:
+        return record[name]
+    value: object = record
+    for part in name.split("."):
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return _MISSING
+    return value
 
 
 def _inside(record: dict) -> Iterable[dict] | None:
@@ -621,9 +664,27 @@ def _csv(file: IO[str], source: str, delimiter: str = ",") -> Iterator[TextRecor
         start = rows.line_num + 1
 
 
+NO_HEADER = (
+    "line 1 looks like data, and the columns need names: write a line of them above it, such as prompt,completion,label"
+)
+
+
+def _looks_like_data(header: Iterable) -> bool:
+    """Whether a header holds a number, a date, a yes or no, or a sentence: what names of columns are not."""
+    return any(
+        parts.as_number(cell) is not None
+        or re.match(r"\d{4}-\d\d-\d\d", cell)
+        or cell.strip().lower() in ("yes", "no", "true", "false")
+        or (" " in cell and cell.rstrip().endswith((".", "!")))
+        or len(cell) > LONGEST_HEADING
+        for cell in map(str, header)
+    )
+
+
 def _csv_record(header: list[str], cells: list[str], source: str, line: int) -> dict | Refusal:
     if len(cells) != len(header):
         fix = "quote texts that hold a comma, a quote or a line break"
+        fix = f"{NO_HEADER}; and {fix}" if _looks_like_data(header) else fix
         return Refusal(source, line, "", f"{len(header)} fields like the header", f"{len(cells)} fields", fix)
     return dict(zip(header, cells, strict=True))
 
@@ -651,6 +712,11 @@ def _parquet(path: Path, wanted: list[set[str]]) -> Iterator[Record]:
             batches = file.iter_batches(batch_size=PARQUET_BATCH, columns=columns, use_threads=False)
             yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
     except pa.ArrowException as error:
+        if path.read_bytes()[:40].startswith(b"version https://git-lfs"):
+            raise UserError(
+                f"{path}: expected a Parquet file, found a pointer that Git LFS left in its place; fetch the file "
+                "itself: git lfs pull"
+            ) from error
         raise UserError(f"{path}: expected a Parquet file, found {error}; is the download complete?") from error
 
 

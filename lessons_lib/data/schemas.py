@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,12 +33,17 @@ from lessons_lib.data.columns import (
     as_number,
     label_of,
     number_reading,
+    number_readings,
     numbered,
+    tokens,
     worded,
 )
 from lessons_lib.data.preferences import Skipped, prompt_key
 from lessons_lib.errors import UserError
 
+LONGEST_NAME = 40  # characters of a column's name that are shown
+FEW = 5  # different values that a column of verdicts may have
+MOST_WAYS = 9  # options that are offered at once
 TIE = Skipped("tie")
 DIFFERENT_PROMPTS = Skipped("the two sides differ before the last reply")
 NO_PROMPT = Skipped("the two sides share no beginning to take as the prompt")
@@ -95,7 +101,8 @@ def recognise(rows: Sequence[Mapping], source: str, *, up_from: float | None = N
     except Ambiguous as error:
         raise SchemaError(f"{source}: {error.reason}", error.ways) from None
     if reading is None:
-        raise SchemaError(f"{source}: {_nothing_fits(sample)}", _ways_of(sample))
+        reason, ways = _nothing_fits(sample)
+        raise SchemaError(f"{source}: {reason}", ways)
     return reading
 
 
@@ -155,23 +162,86 @@ def named(name: str, rows: Sequence[Mapping], source: str) -> Reading:
 
 
 def _columns(sample: Sample) -> str:
-    return ", ".join(f"'{name}'" for name in (sample.kinds or (sample.rows[0] if sample.rows else ())))
+    names = [str(name) for name in (sample.kinds or (sample.rows[0] if sample.rows else ()))]
+    return ", ".join(repr(name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…") for name in names)
 
 
-def _nothing_fits(sample: Sample) -> str:
-    """What is missing, in words: the part of a preference that no column plays."""
-    found = f"the columns are {_columns(sample)}"
+def _nothing_fits(sample: Sample) -> tuple[str, list[str]]:
+    """What is missing, in words: the part of a preference that no column plays; and the options that would name it."""
+    found, ways = f"the columns are {_columns(sample)}", _ways_of(sample)
     prompt = next(iter(sample.prompt_columns(())), None)
     reply = sample.first_of(COMPLETIONS, "text", "turn", "turns")
-    if (sides := sample.contrast_names()) and not sample.contrast():
-        return f"no row holds both '{sides[0]}' and '{sides[1]}'; {found}"
-    if sample.contrast() and not prompt:
-        return f"no column is the prompt, and the replies hold no mark where one ends; {found}"
-    if prompt and reply and not sample.contrast() and not sample.sides():
-        return f"each row has one reply and no label that says whether it is good; {found}"
-    if sample.sides():
-        return f"two replies a row and no column that says which is better; {found}"
-    return f"no schema fits; {found}"
+    if (names := sample.contrast_names()) and not sample.contrast():
+        return f"no row holds both '{names[0]}' and '{names[1]}'; {found}", ways
+    if (sample.contrast() or sample.sides()) and not prompt:
+        return f"no column is the prompt, and the replies hold no mark where one ends; {found}", ways
+    if sides := sample.sides():
+        unread = _unread(sample, VERDICTS, partial(worded, marks=sides[2], names=sides[:2]))
+        reason = f"two replies a row and no column that says which is better{unread}; {found}"
+        return reason, _verdict_ways(sample, sides) or [
+            "--columns better=YOURS (a column that names the better one: A or B, 1 or 2, or the reply's column)"
+        ]
+    if prompt and reply and not sample.contrast():
+        unread = _unread(sample, LABELS, label_of)
+        reason = f"each row has one reply and no label that says whether it is good{unread}; {found}"
+        return reason, _label_ways(sample, (prompt, reply)) or ways
+    return f"no schema fits; {found}", ways
+
+
+def _unread(sample: Sample, names: Sequence[str], read: Callable[[object], object]) -> str:
+    """The column that is named like a verdict or a label, and what it says that cannot be read."""
+    name = next((known for name in names if (known := sample.first_of((name,), "text", "number"))), None)
+    said = (
+        list(dict.fromkeys(str(value)[:LONGEST_NAME] for value in sample.values(name) if read(value) is None))
+        if name
+        else []
+    )
+    return f" ('{name}' says {', '.join(map(repr, said[:FEW]))}, and that is not read)" if said else ""
+
+
+def _few_valued(sample: Sample, apart_from: Sequence[str]) -> Iterator[tuple[str, list]]:
+    """The columns with two to `FEW` different values, counters and ids apart, and those values."""
+    for name in sample.kinds:
+        values = list(dict.fromkeys(v for v in sample.values(name) if isinstance(v, (str, int, float)) and v != ""))
+        if name not in apart_from and 2 <= len(values) <= FEW and not {"id", "idx", "index"} & {*tokens(name)}:
+            yield name, values
+
+
+def _verdict_ways(sample: Sample, sides: tuple[str, str, tuple[str, str]]) -> list[str]:
+    """Options that name a column of few values as the verdict; of the first with numbers, each way to read them."""
+    *replies, marks = sides
+    in_words: list[str] = []
+    in_numbers: list[str] = []
+    for name, values in _few_valued(sample, replies):
+        numbers = [as_number(value) for value in values]
+        way = "--columns " + shlex.quote(f"better={name}")
+        if None not in numbers:
+            readings = number_readings(numbers, marks)
+            says = [f"{way} --schema two-replies:{reading} ({SAYS[reading]})" for reading in readings]
+            in_numbers += says if not in_numbers else [way] if readings else []
+        elif all(worded(value, marks, (replies[0], replies[1])) for value in values):
+            in_words.append(way)
+    return [*in_words, *in_numbers][:MOST_WAYS]
+
+
+def _label_ways(sample: Sample, used: Sequence[str]) -> list[str]:
+    """Options that name a column as the label: words that can be read, numbers, numbers inside an object."""
+    words = [name for name, values in _few_valued(sample, used) if all(label_of(value) is not None for value in values)]
+    numbers = [
+        name
+        for name in sample.kinds
+        if sample.has(name, "number") and len({*sample.values(name)}) > 1 and not {"id", "idx"} & {*tokens(name)}
+    ]
+    nested = [
+        f"{name}.{key}"
+        for name in sample.kinds
+        if sample.has(name, "object") and {*tokens(name)} & {*SCORES, *LABELS}
+        for key, value in sample.values(name)[0].items()
+        if as_number(value) is not None or isinstance(value, bool)
+    ]
+    return ["--columns " + shlex.quote(f"label={name}") for name in dict.fromkeys([*words, *numbers, *nested])][
+        :MOST_WAYS
+    ]
 
 
 def _ways_of(sample: Sample) -> list[str]:

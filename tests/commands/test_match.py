@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 
@@ -76,6 +78,55 @@ def test_tokens_are_counted_with_a_tokenizer_in_a_folder(pairs, tmp_path, capsys
     save(tiny.model(), tiny.tokenizer(), tmp_path / "model")
     figure = answer(capsys, "profile", pairs, "--tokenizer", str(tmp_path / "model"))["figures"]["length"]
     assert figure["value"] == 4 and figure["n"] == 20  # two words of prompt, two of the longer response
+
+
+ASKED = [("Where do plums grow?", "On trees.", "In tins."), ("Name a river.", "The Ouse.", "None."),
+         ("Seven less two?", "Five.", "Nine."), ("Say good evening.", "Good evening.", "No.")]  # fmt: skip
+SIDES = [dict(zip(("question", "reply_1", "reply_2"), texts, strict=True)) for texts in ASKED]
+LETTERED = [dict(zip(("question", "option_a_presented", "option_b_presented"), texts, strict=True)) for texts in ASKED]
+RATED = [{"prompt": ask, "response": text} for ask, *replies in ASKED for text in replies]
+LISTED = [{"prompt": ask, "completions": replies} for ask, *replies in ASKED]
+
+
+def beside(rows, **columns):
+    """Rows with further columns, their values in turn."""
+    return [row | {name: values[n % len(values)] for name, values in columns.items()} for n, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "offered"),
+    [
+        (beside(SIDES, raw_choice=["1", "2", "2"]), "--columns better=raw_choice"),
+        (beside(LETTERED, raw_choice=["A", "B", "tie"], canonical_choice="AABB"), "--columns better=canonical_choice"),
+        (beside(SIDES, annotator1=[1, 2, 0], annotator2=[2, 2, 0, 1]),
+         "--columns better=annotator1 --schema two-replies:1-or-2"),
+        (beside(SIDES, **{"my vote": [-1, 0, 1]}), "--columns 'better=my vote' --schema two-replies:below-0"),
+        (beside(RATED, reward=[{"kind": 0.8, "scalar": 0.9}, {"kind": 0.1, "scalar": 0.2}]),
+         "--columns label=reward.scalar"),
+        (beside(RATED, completeness=[90.0, 20.0], relevance=[85.0, 40.0]), "--columns label=completeness"),
+        (beside(RATED, checked=["pass", "fail"]), "--columns label=checked"),
+        (beside(LISTED, chosen_index=[1]), "--columns best_from_1=chosen_index"),
+    ],
+)  # fmt: skip
+def test_each_line_that_is_offered_leads_to_advice(tmp_path, capsys, rows, offered):
+    lines = offered_lines(["match", write(tmp_path / "rows.jsonl", rows)], capsys)
+    assert any(offered in line for line in lines), lines
+    while lines:
+        line = lines.pop()
+        lines += offered_lines(shlex.split(line)[1:], capsys)
+
+
+def offered_lines(words, capsys):
+    """The commands that a refusal offers, as a user types them; none where the command gives advice."""
+    ended = main(words)
+    error = capsys.readouterr().err
+    if ended == 0:
+        return []
+    typed = [re.sub(r" \(.*\)$", "", line.strip()) for line in error.splitlines() if line.startswith("  lessons-lib")]
+    assert typed and not any(
+        shlex.join(words) in line and len(words) == len(shlex.split(line)) - 1 for line in typed
+    ), error
+    return [line.replace("NUMBER", "0.5") for line in typed if "YOURS" not in line and "NAME" not in line]
 
 
 @pytest.mark.parametrize("command", ["match", "profile"])

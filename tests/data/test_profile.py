@@ -168,6 +168,27 @@ def test_marks_of_chat_templates_and_scripts():
     assert {name: part.value for name, part in scripts.parts.items()} == {"Cyrillic": 1, "Latin": 1}
 
 
+@pytest.mark.parametrize(
+    "latin",
+    [
+        "```python\ndef add(first, second):\n    return first + second\n```",
+        "~~~\nprint('another fence')\n~~~",
+        "`first_number + second_number`",
+        "$first + second$",
+        "$$\\frac{first}{second}$$",
+        "\\[\\text{first} + second\\]",
+        "\\begin{align}first &= second\\end{align}",
+        "https://example.org/first/second",
+    ],
+)
+def test_code_formulas_and_addresses_have_no_language(latin):
+    asked, said = "写一个函数，把两个数相加。", "好的，就是这样。"
+    assert value([pair(asked, f"{said}\n{latin}", "不")], "other_script") == 0
+    assert value([pair(f"{asked}\n{latin}", said, "不")], "other_script") == 0
+    spoken = f"{latin}\nHere you have it, as you asked."
+    assert value([pair(asked, spoken, "不")], "other_script") == 1, "prose beside it counts"
+
+
 def test_columns_that_were_not_read_are_reported(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text(

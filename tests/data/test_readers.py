@@ -234,6 +234,43 @@ def test_labels_are_words_or_numbers_that_say_up_or_down(tmp_path):
     assert "true or false, found 'maybe'" in str(source.refused[0])
 
 
+@pytest.mark.parametrize(
+    "first",
+    ["2031-01-02T03:04:05,Where do plums grow?,On trees.", "Where do plums grow?,On trees.,x", "a,b,Yes", "a,b,0.5"],
+)
+def test_a_csv_without_a_header_is_told_so(tmp_path, first):
+    path = tmp_path / "a.csv"
+    path.write_text(f"{first}\n2031-01-02T03:05:05,Name a river.,No\n", encoding="utf-8")
+    with pytest.raises(UserError, match="line 1 looks like data.*write a line of them above it"):
+        list(read(path))
+    path.write_text(f"{first}\nName a river, please,No\n", encoding="utf-8")
+    with pytest.raises(UserError):
+        list(read(path))
+    path.write_text("What do you say?,Which is better?,Notes\na,b,c\n", encoding="utf-8")
+    with pytest.raises(SchemaError, match="no schema fits"):
+        list(read(path))
+
+
+def test_a_ragged_csv_without_a_header_is_told_so(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("Name a river, please,The Ouse, in York.,Yes\nName a bird.,No\n", encoding="utf-8")
+    source = read(path, on_error="collect")
+    assert not list(source) and "line 1 looks like data" in str(source.refused[0])
+
+
+def test_long_names_of_columns_are_cut_short(tmp_path):
+    path = write(tmp_path / "a.jsonl", [{"name " * 30: "a", "b": "c"}])
+    with pytest.raises(SchemaError, match="the columns are 'name name .{25,32}…', 'b'"):
+        list(read(path))
+
+
+def test_a_pointer_of_git_lfs_is_called_one(tmp_path):
+    path = tmp_path / "a.parquet"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n")
+    with pytest.raises(UserError, match="a pointer that Git LFS left.*git lfs pull"):
+        list(read(path))
+
+
 def test_csv_labels_may_have_another_name_and_texts_may_be_the_word_true(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("prompt,answer,thumb\nIs 1 + 1 = 2?,true,True\n")

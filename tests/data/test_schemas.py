@@ -476,6 +476,65 @@ def test_what_is_missing_or_unclear_is_said_with_the_options_that_help(tmp_path,
     assert caught.value.ways and all(way.startswith("--") for way in caught.value.ways)
 
 
+def test_a_column_of_letters_under_another_name_is_offered_and_not_guessed(tmp_path):
+    # It names the options before their order was turned: laid on the presented ones, it would reverse rows.
+    rows = [
+        {"prompt": ASK, "option_a_presented": GOOD, "option_b_presented": BAD, "ordering": o, "canonical_choice": c}
+        for o, c in (("original", "A"), ("flipped", "B"), ("flipped", "A"))
+    ]
+    path = written(tmp_path, rows)
+    with pytest.raises(SchemaError, match="no column that says which is better") as caught:
+        list(read(path))
+    assert caught.value.ways == ("--columns better=canonical_choice",)
+    assert [row["chosen"] for row in read(path, columns={"better": "canonical_choice"})] == [GOOD, BAD, GOOD]
+
+
+def test_the_column_that_is_named_decides_over_others(tmp_path):
+    rows = [{"prompt": ASK, "response_a": GOOD, "response_b": BAD, "verdict": "A", "second_look": "B"}]
+    assert first(written(tmp_path, rows), columns={"better": "second_look"})[0]["chosen"] == BAD
+
+
+def test_a_label_that_cannot_be_read_is_shown(tmp_path):
+    rows = [{"prompt": ASK, "response": GOOD, "label": word} for word in ("edited", "kept as is")]
+    with pytest.raises(SchemaError, match="'label' says 'edited', 'kept as is', and that is not read"):
+        list(read(written(tmp_path, rows)))
+    rows = [{"prompt": ASK, "reply_a": GOOD, "reply_b": BAD, "winner": "A is worse"}] * 3
+    with pytest.raises(SchemaError, match="'winner' says 'A is worse', and that is not read"):
+        list(read(written(tmp_path, rows)))
+
+
+def test_two_replies_without_a_prompt_lack_the_prompt(tmp_path):
+    with pytest.raises(SchemaError, match="no column is the prompt"):
+        list(read(written(tmp_path, [{"reply_a": GOOD, "reply_b": BAD, "winner": "A"}])))
+
+
+def test_an_option_is_offered_with_those_that_were_given(tmp_path):
+    rows = [{"prompt": ASK, "reply_1": GOOD, "reply_2": BAD, "rater one": n} for n in (0, 1, 2)]
+    path = written(tmp_path, rows)
+    with pytest.raises(SchemaError) as caught:
+        list(read(path, columns={"better": "rater one"}))
+    assert caught.value.ways[0].startswith("--columns 'better=rater one' --schema two-replies:1-or-2 (")
+    verdicts = judgements(path, columns={"better": "rater one"}, schema="two-replies:1-or-2")
+    assert [row["verdict"] for row in verdicts] == ["tie", "first", "second"]
+
+
+@pytest.mark.parametrize(("path", "expected"), [("reward.scalar", [True, False]), ("marks.1.good", [False, True])])
+def test_a_dot_reaches_into_a_column(tmp_path, path, expected):
+    rows = [
+        {"prompt": ASK, "response": text, "reward": {"scalar": high}, "marks": [{}, {"good": not high}]}
+        for text, high in ((GOOD, 1), (BAD, 0))
+    ]
+    assert [row["label"] for row in read(written(tmp_path, rows), columns={"label": path})] == expected
+
+
+def test_a_column_whose_own_name_has_a_dot_is_that_column(tmp_path):
+    rows = [{"prompt": ASK, "response": GOOD, "a.b": 1, "a": {"b": 0}}]
+    source = read(written(tmp_path, rows), columns={"label": "a.b"}, on_error="collect")
+    assert [row["label"] for row in source] == [True]
+    missing = read(written(tmp_path, rows), columns={"label": "a.c"}, on_error="collect")
+    assert not list(missing) and "a column 'a.c' for label" in str(missing.refused[0])
+
+
 def test_rows_that_hold_one_side_each_are_no_pairs(tmp_path):
     with pytest.raises(SchemaError, match="no row holds both 'chosen' and 'rejected'"):
         list(read(written(tmp_path, [{"x": ASK, "chosen": GOOD}, {"x": ASK, "rejected": BAD}])))
