@@ -14,7 +14,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -177,7 +177,7 @@ class Architecture:
     def dense_layers(self) -> int:
         return self.layers - self.sparse_layers
 
-    @property
+    @cached_property
     def linear_matrices(self) -> list[tuple[int, int]]:
         """(inputs, outputs) of every matrix of every block that adapters can be put on; experts' are not."""
         attention, feedforward = self.matrices[:-3], self.matrices[-3:]
@@ -187,7 +187,12 @@ class Architecture:
         of_shared = [(self.width, shared), (self.width, shared), (shared, self.width)] if shared else []
         return [*attention] * self.layers + [*feedforward] * self.dense_layers + of_shared * self.sparse_layers
 
-    @property
+    @cached_property
+    def adapter_parameters(self) -> int:
+        """Weights of adapters of rank 1 on all of `linear_matrices`."""
+        return sum(inputs + outputs for inputs, outputs in self.linear_matrices)
+
+    @cached_property
     def matrix_parameters(self) -> int:
         """Weights of all blocks' matrices, experts among them."""
         of_experts = 3 * self.width * self.experts.size * self.experts.count * self.sparse_layers if self.experts else 0

@@ -314,7 +314,7 @@ class _Step:
     @property
     def trained_parameters(self) -> int:
         m = self.m
-        return self.s.lora_rank * sum(a + b for a, b in m.linear_matrices) if self.lora else m.parameters
+        return self.s.lora_rank * m.adapter_parameters if self.lora else m.parameters
 
     @property
     def weights(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from lessons_lib.explorers import Axis, Bars, Explorer, Panel, Readout, Slider
-from lessons_lib.memory.architecture import read_architecture
+from lessons_lib.memory.architecture import Architecture, read_architecture
 from lessons_lib.memory.estimate import Components, Setting, estimate
 
 MODELS = {"135 M": "smollm2-135m", "0.5 B": "qwen2.5-0.5b", "8 B": "llama-3-8b", "70 B": "llama-3-70b"}
@@ -31,11 +31,16 @@ PARTS = {  # label: the components it adds up, and its style
 
 
 @cache
+def _architecture(model: str) -> Architecture:
+    return read_architecture(MODELS[model])
+
+
+@cache
 def peak(run: str, model: str, precision: str, optimizer: str, train: str, pairs: int, length: int) -> Components:
     """What is alive at the worst moment of a step; KTO's batch holds as many responses as the pairs have."""
     method, reference = RUNS[run]
     setting = Setting(
-        read_architecture(MODELS[model]),
+        _architecture(model),
         method,
         batch_size=pairs * (2 if method == "kto" else 1),
         length=length,
