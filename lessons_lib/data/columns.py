@@ -46,6 +46,7 @@ VERDICTS = (
     "better_response", "overall_preference", "human_preference", "judgment", "judgement", "vote", "chosen", "gold",
     "gold_label", "human_label", "answer", "selected", "preferred_response",
 )  # fmt: skip
+JUDGES = frozenset(("annotator", "rater", "judge", "judgement", "judgment", "vote", "human", "evaluator", "expert"))
 INDICES = (  # where the best of a list of replies stands
     "chosen_index", "chosen_idx", "best_index", "best_idx", "preferred_index", "preferred_idx", "selected_index",
     "selected_idx", "winner_index", "winner_idx", "best_response_index", "chosen_response_index", "best", "best_id",
@@ -252,7 +253,9 @@ def joined(*texts: str | None) -> str:
 
 # Verdicts ---------------------------------------------------------------------------------------------------------
 
-_TIES = frozenset(("tie", "tied", "equal", "both", "neither", "same", "draw", "none", "both_bad", "bothbad"))
+_TIES = frozenset(
+    ("tie", "tied", "equal", "both", "neither", "same", "draw", "none", "bothbad", "indifferent", "undecided")
+)
 # A verdict in words is read where every word is known: of "A is worse", "not A" and "A misleads" nothing is guessed.
 _WINS = frozenset(
     ("better", "best", "preferred", "prefer", "choose", "wins", "win", "won", "winner", "beats", "over", "stronger",
@@ -355,7 +358,7 @@ def worded(value: object, marks: tuple[str, str], names: tuple[str, str]) -> str
     if not _PLAIN.fullmatch(text) or re.search(r"(?<!\w)-\d", text):
         return None
     words = _words(re.sub(r"(?<=\d)\.0$", "", text))
-    if _TIES & {*words} and not _DENIALS & {*words}:
+    if words == ["no", "preference"] or _TIES & {*words} and not _DENIALS & {*words}:
         return "tie"
     # "B is better than A": what comes before the word of comparison wins
     than = next((place for place, word in enumerate(words) if word in _THAN), len(words))

@@ -21,6 +21,7 @@ from lessons_lib.data import turns
 from lessons_lib.data.columns import (
     COMPLETIONS,
     INDICES,
+    JUDGES,
     LABELS,
     LISTS,
     RANKS,
@@ -208,19 +209,22 @@ def _few_valued(sample: Sample, apart_from: Sequence[str]) -> Iterator[tuple[str
 
 
 def _verdict_ways(sample: Sample, sides: tuple[str, str, tuple[str, str]]) -> list[str]:
-    """Options that name a column of few values as the verdict; of the first with numbers, each way to read them."""
-    *replies, marks = sides
+    """Options that name a column of few values as the verdict; of the first with numbers, each way to read them.
+
+    Numbers count only in a column that is named like a verdict, so that no counter is offered.
+    """
+    one, other, marks = sides
     in_words: list[str] = []
     in_numbers: list[str] = []
-    for name, values in _few_valued(sample, replies):
-        numbers = [as_number(value) for value in values]
+    for name, values in _few_valued(sample, (one, other)):
+        numbers = [number for number in map(as_number, values) if number is not None]
         way = "--columns " + shlex.quote(f"better={name}")
-        if None not in numbers:
-            readings = number_readings(numbers, marks)
+        if len(numbers) < len(values):
+            if {"first", "second"} <= {worded(value, marks, (one, other)) for value in values}:
+                in_words.append(way)
+        elif {*tokens(name)} & {*VERDICTS, *SCORES, *JUDGES} and (readings := number_readings(numbers, marks)):
             says = [f"{way} --schema two-replies:{reading} ({SAYS[reading]})" for reading in readings]
-            in_numbers += says if not in_numbers else [way] if readings else []
-        elif all(worded(value, marks, (replies[0], replies[1])) for value in values):
-            in_words.append(way)
+            in_numbers += [way] if in_numbers else says
     return [*in_words, *in_numbers][:MOST_WAYS]
 
 

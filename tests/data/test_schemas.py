@@ -338,7 +338,10 @@ def test_words_of_loss_and_denial_and_unknown_words_are_not_guessed_from(tmp_pat
     assert judged(tmp_path, "ab", ["A", "B", said.format(one, other)]) == ["first", "second", None]
 
 
-@pytest.mark.parametrize("said", ["A=B", "B = A", "[[A=B]]", "A~B", "tie", "Tie (bothbad)", "both bad", "neither"])
+@pytest.mark.parametrize(
+    "said",
+    ["A=B", "B = A", "[[A=B]]", "A~B", "tie", "Tie (bothbad)", "both bad", "neither", "INDIFFERENT", "no_preference"],
+)
 def test_a_tie_is_a_tie(tmp_path, said):
     assert judged(tmp_path, "ab", ["A", said]) == ["first", "tie"]
 
@@ -487,6 +490,13 @@ def test_a_column_of_letters_under_another_name_is_offered_and_not_guessed(tmp_p
         list(read(path))
     assert caught.value.ways == ("--columns better=canonical_choice",)
     assert [row["chosen"] for row in read(path, columns={"better": "canonical_choice"})] == [GOOD, BAD, GOOD]
+
+
+def test_a_counter_is_not_offered_as_a_verdict(tmp_path):
+    rows = [{"prompt": ASK, "reply_1": GOOD, "reply_2": BAD, "repetition": n, "rater_3": n} for n in (1, 2)]
+    with pytest.raises(SchemaError) as caught:
+        list(read(written(tmp_path, rows)))
+    assert [way.split()[1] for way in caught.value.ways] == ["better=rater_3"]
 
 
 def test_the_column_that_is_named_decides_over_others(tmp_path):
