@@ -943,7 +943,11 @@ _LIST = (
     Schema("hh-rlhf", "chosen and rejected: whole transcripts, each in one text", _transcripts),
     Schema("pairs", "prompt, chosen, rejected", _pairs),
     Schema("two-replies", "prompt, two replies, and a column that says which is better", _two_replies),
-    Schema("several-replies", "prompt, a list of replies, and their scores or ranks", _several_replies),
+    Schema(
+        "several-replies",
+        "prompt, a list of replies, and their scores or ranks, the place of the best, or who of two won",
+        _several_replies,
+    ),
     Schema("ratings", "prompt, completion, label; or a conversation and a label", _ratings),
     Schema("scored-rows", "prompt, completion, a number; several rows a prompt", _scored_rows),
     Schema("implicit-prompt", "chosen and rejected: texts that begin alike", _implicit),
