@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -178,7 +179,9 @@ def _nothing_fits(sample: Sample) -> tuple[str, list[str]]:
         return f"no column is the prompt, and the replies hold no mark where one ends; {found}", ways
     if sides := sample.sides():
         unread = _unread(sample, VERDICTS, partial(worded, marks=sides[2], names=sides[:2]))
-        reason = f"two replies a row and no column that says which is better{unread}; {found}"
+        reason = (
+            f"two replies a row and no column that says which is better{unread}; {found}{_turned(sample, sides[:2])}"
+        )
         return reason, _verdict_ways(sample, sides) or [
             "--columns better=YOURS (a column that names the better one: A or B, 1 or 2, or the reply's column)"
         ]
@@ -198,6 +201,16 @@ def _unread(sample: Sample, names: Sequence[str], read: Callable[[object], objec
         else []
     )
     return f" ('{name}' says {', '.join(map(repr, said[:FEW]))}, and that is not read)" if said else ""
+
+
+def _turned(sample: Sample, replies: Sequence[str]) -> str:
+    """A warning where a column says that replies were shown in turned order: a verdict may be about either order."""
+    for name, values in _few_valued(sample, replies):
+        if any(re.search("flipped|swapped|reversed", str(value).lower()) for value in values):
+            return (
+                f". By '{name}' the order was turned in some rows: name a verdict on {' and '.join(map(repr, replies))}"
+            )
+    return ""
 
 
 def _few_valued(sample: Sample, apart_from: Sequence[str]) -> Iterator[tuple[str, list]]:

@@ -489,6 +489,9 @@ def test_a_column_of_letters_under_another_name_is_offered_and_not_guessed(tmp_p
     with pytest.raises(SchemaError, match="no column that says which is better") as caught:
         list(read(path))
     assert caught.value.ways == ("--columns better=canonical_choice",)
+    assert "By 'ordering' the order was turned in some rows: name a verdict on 'option_a_presented'" in str(
+        caught.value
+    )
     assert [row["chosen"] for row in read(path, columns={"better": "canonical_choice"})] == [GOOD, BAD, GOOD]
 
 
