@@ -31,7 +31,8 @@ def add_reading_options(parser) -> None:
         nargs="+",
         default=[],
         metavar="OURS=YOURS",
-        help="what the file calls our fields: prompt=question chosen=best …",
+        help="what the file calls our fields: prompt=question chosen=best …; better=winner names a column of verdicts, "
+        "best_from_0=index the place of the best reply, a+b joins columns, reward.scalar reaches into one",
     )
     group.add_argument(
         "--schema",
