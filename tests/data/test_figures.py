@@ -214,9 +214,14 @@ def test_a_committed_profile_says_where_it_comes_from_and_holds_no_text(name):
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", NAMES)
 def test_the_original_files_give_the_committed_figures(name):
-    assert json.loads(json.dumps([vars(m) for m in measure(name, real.load(name))])) == [
-        vars(m) for m in committed(name)["measures"]
-    ]
+    """To the last digit but one or two: sums run in another order from process to process."""
+    ours = json.loads(json.dumps([vars(m) for m in measure(name, real.load(name))]))
+    theirs = [vars(m) for m in committed(name)["measures"]]
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        floats = {name: value for name, value in other.items() if isinstance(value, float)}
+        assert {name: one[name] for name in floats} == pytest.approx(floats, rel=1e-9)
+        assert {**one, **floats} == other
 
 
 @pytest.mark.parametrize("name", NAMES)
