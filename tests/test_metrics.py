@@ -128,3 +128,10 @@ def test_win_rate_counts_ties_one_half():
 def test_errors_say_what_was_expected(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_interview_pages_seeds_for_three_tenths_of_a_point():
+    """book/interview.md: 23 % with three seeds, 53 % with five, four of five with eight, at an sd of 0.25."""
+    power = {seeds: metrics.paired_power(0.3, 0.25, seeds) for seeds in (3, 5, 8)}
+    assert power == pytest.approx({3: 0.23, 5: 0.53, 8: 0.83}, abs=0.005)
+    assert metrics.seeds_needed(0.3, 0.25) == 8
