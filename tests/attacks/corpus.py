@@ -34,6 +34,7 @@ class Attack:
         solved: the items that are answered honestly.
         points: what it must get; 2 for each honest answer unless it says otherwise.
         flags: what must be said about it.
+        perhaps: what may be said besides, where two processes race and either may win.
         status: what must be said where it cannot be marked at all.
         content: the file's bytes, instead of a notebook made from the above.
         file: its name, where it is not the exercise's.
@@ -43,6 +44,7 @@ class Attack:
     solved: tuple[str, ...] = ()
     points: float | None = None
     flags: tuple[str, ...] = ()
+    perhaps: tuple[str, ...] = ()
     status: str = "graded"
     first: bool = False
     content: bytes | None = None
@@ -572,7 +574,7 @@ def corpus(port: int, socket_name: str, victim: Path, out: Path) -> dict[str, At
             import time
             time.sleep(0.2)
             """,
-            flags=("time",),
+            perhaps=("time",),  # where the thread wakes before the reader that the question is for
         ),
         "closes_every_descriptor": Attack(code="import os\nos.closerange(3, 64)", solved=ALL, flags=("exit",)),
         "changes_what_may_be_asked": Attack(
