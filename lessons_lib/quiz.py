@@ -191,7 +191,7 @@ def _choices(name: str, question: Question) -> str:
 
 def _text_field(name: str, question: Question) -> str:
     mode = ' inputmode="decimal"' if question.kind == "number" else ""
-    unit = f" {escape(question.fields['unit'])}" if question.fields.get("unit") else ""
+    unit = f" {escape(question.fields['unit'])}" if question.kind == "number" else ""
     return (
         f'<label><span class="lx-hidden">Your answer</span>'
         f'<input type="text" name="{name}"{mode} spellcheck="false" {_KEYS}>{unit}</label>'

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import math
 import re
+import statistics
 
 import pytest
 import yaml
 
 from lessons_lib import textbook
 from lessons_lib.errors import UserError
+from lessons_lib.grading import quizzes
 from lessons_lib.quiz import QUESTIONS, Quiz, load_bank, marked
 
 LESSONS = sorted(int(path.stem.removeprefix("lesson")) for path in QUESTIONS.glob("lesson*.yaml"))
@@ -40,6 +43,93 @@ def test_lesson_5_has_computed_keys():
     }
 
 
+# ---------------------------------------------------------------- who guesses learns nothing of it
+
+EVERY = [question for lesson in LESSONS for question in load_bank(lesson)]
+NEAR = 0.12  # how far a guesser's share of right answers may lie from chance's, either way
+
+
+def by_length(place: int):
+    """The option at a place of the order by length, longest first; options of one length share it."""
+    return lambda texts: [i for i, t in enumerate(texts) if len(t) == sorted(map(len, texts), reverse=True)[place]]
+
+
+def with_pattern(pattern: str):
+    """An option that holds the pattern, any of them where none does."""
+    return lambda texts: [i for i, text in enumerate(texts) if re.search(pattern, text)] or list(range(len(texts)))
+
+
+GUESSERS = {
+    "the longest option": by_length(0),
+    "the second longest": by_length(1),
+    "the shortest": by_length(-1),
+    "the first": lambda texts: [0],
+    "the last": lambda texts: [len(texts) - 1],
+    "the one with a number": with_pattern(r"\d"),
+    "the one with a comma": with_pattern(","),
+    "the one that joins two things": with_pattern(r"\band\b|;"),
+    "the one that hedges": with_pattern(r"(?i)\b(may|might|hardly|about|most|mostly|some|often|near|nearly)\b"),
+}
+
+
+def over_chance(guess, questions) -> float:
+    """How much larger a guesser's share of right answers is than chance's."""
+    gained = 0.0
+    for question in questions:
+        choices = question.fields["choices"]
+        picked = guess([choice["text"] for choice in choices])
+        gained += sum(choices[i].get("correct", False) for i in picked) / len(picked) - 1 / len(choices)
+    return gained / len(questions)
+
+
+@pytest.mark.parametrize("which", ["the whole bank", "the graded questions"])
+@pytest.mark.parametrize("guesser", GUESSERS)
+def test_no_guesser_beats_chance_on_single_choices(guesser, which):
+    """Nor falls far below it, which would name the option to leave out."""
+    graded = [question for lesson in LESSONS for question in quizzes.graded_questions(lesson)]
+    questions = [q for q in (EVERY if which == "the whole bank" else graded) if q.kind == "choice"]
+    assert len(questions) >= 20
+    assert abs(over_chance(GUESSERS[guesser], questions)) < NEAR
+
+
+def test_the_guesser_of_long_options_is_caught():
+    """A bank whose explanations stand in the right option, as banks have them that nobody measured."""
+    longer = copy.deepcopy([q for q in EVERY if q.kind == "choice"])
+    for question in longer:
+        for choice in question.fields["choices"]:
+            choice["text"] += choice["reason"] if choice.get("correct") else ""
+    assert over_chance(GUESSERS["the longest option"], longer) > 0.5
+
+
+SEVERAL = [question for question in EVERY if question.kind == "several"]
+
+
+def blind_answers(question):
+    letters = sorted(dict(quizzes._lettered(question)))
+    return [list(a) for size in range(1, len(letters) + 1) for a in itertools.combinations(letters, size)]
+
+
+def mark(question, letters) -> float:
+    return quizzes._judge_letters(dict(quizzes._lettered(question)), letters)
+
+
+@pytest.mark.parametrize("question", SEVERAL, ids=lambda q: f"{q.lesson}-{q.id}")
+def test_letters_ticked_blindly_earn_little_and_all_of_them_nothing(question):
+    every = blind_answers(question)
+    assert mark(question, every[-1]) == 0
+    assert statistics.mean(mark(question, letters) for letters in every) < 0.3
+
+
+def test_the_longer_half_of_several_choices_earns_what_any_half_does():
+    longer, any_half = 0.0, 0.0
+    for question in SEVERAL:
+        texts = {letter: len(choice["text"]) for letter, choice in quizzes._lettered(question)}
+        halves = [letters for letters in blind_answers(question) if len(letters) == len(texts) // 2]
+        longer += mark(question, sorted(texts, key=texts.get)[-(len(texts) // 2) :])
+        any_half += statistics.mean(mark(question, letters) for letters in halves)
+    assert abs(longer - any_half) / len(SEVERAL) < 2 * NEAR
+
+
 def change(bank: dict, path: str, value) -> None:
     """Set the field at `questions/1/answer`; the value ... removes it."""
     *parents, last = [int(part) if part.isdigit() else part for part in path.split("/")]
@@ -58,6 +148,7 @@ def change(bank: dict, path: str, value) -> None:
         ("questions/0/choices/1/reason", "", "'dpo-margin', field choices/1/reason: "),
         ("questions/0/choices/1/correct", True, "'dpo-margin', field choices: expected one correct choice, got 2"),
         ("questions/1/answer", "two", "'target-margin', field answer: 'two' is not of type 'number'"),
+        ("questions/1/unit", ..., "'target-margin', field (top): 'unit' is a required property"),
         ("questions/1/tolerance", 0, "'target-margin', field tolerance: "),
         ("questions/1/mistakes/0/answer", 2.0005, "expected wrong answers, but 2.0005 counts as right"),
         ("questions/1/hint", "think", "'target-margin', field (top): Additional properties"),

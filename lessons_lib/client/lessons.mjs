@@ -496,6 +496,9 @@ export function verdict(question, form) {
     if (question.unit === "%" && near(question.answer / 100, question.tolerance / 100)) {
       return { correct: null, reasons: [`The answer is asked in per cent: ${value} is ${short(100 * value)} %.`] };
     }
+    if (question.unit?.endsWith("0 to 1") && near(100 * question.answer, 100 * question.tolerance)) {
+      return { correct: null, reasons: [`The answer is asked from 0 to 1: ${short(value)} % is ${value / 100}.`] };
+    }
     if (near(question.answer, question.tolerance)) return { correct: true, reasons: [question.reason] };
     const mistake = question.mistakes.find((m) => near(m.answer, question.tolerance));
     return { correct: false, reasons: [mistake ? mistake.reason : question.otherwise] };

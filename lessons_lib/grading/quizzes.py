@@ -132,9 +132,10 @@ def _readings(question: Question, case: dict[str, JSON]) -> dict[str, dict]:
 
 
 def _judge_letters(readings: dict[str, dict], answer: JSON) -> float:
-    """The share of the right choices, less the share of the wrong ones; with one right choice, all or nothing.
+    """The share of the right choices, less the share of the wrong ones, not below 0; one right choice, all or nothing.
 
-    So all letters together earn nothing, and neither does one letter that is not there.
+    Without the floor, letters chosen blindly earn 0 on average, however many they are, and all of them earn exactly
+    that. Neither does a letter earn that is not there.
     """
     letters = _letters(answer)
     if not letters or not letters <= set(readings):
@@ -225,7 +226,7 @@ def _notebook(phase: int, questions: Sequence[Question], lettered: Callable[[Que
 
 
 def _asked(number: int, question: Question, lettered: list[tuple[str, dict]]) -> str:
-    unit = f" In {question.fields['unit']}." if question.fields.get("unit") else ""
+    unit = f" ({question.fields['unit']})" if question.kind == "number" else ""
     choices = "".join(f"\n- **{letter}** {choice['text']}" for letter, choice in lettered)
     several = " Any number of letters." if question.kind == "several" else ""
     return f"**{number}.** *(lesson {question.lesson})* {question.prompt}{unit}{several}\n{choices}".rstrip()
@@ -271,8 +272,8 @@ def qti_text(title: str, questions: Sequence[Question]) -> str:
 
 def _question_text(number: int, question: Question) -> str:
     fields, lines = question.fields, [f"{number}. {_line(question.prompt)}"]
-    if fields.get("unit"):
-        lines[0] += f" (in {fields['unit']})"
+    if question.kind == "number":
+        lines[0] += f" ({fields['unit']})"
     if "choices" in fields:
         several = question.kind == "several"
         for letter, choice in _lettered(question):

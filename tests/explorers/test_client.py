@@ -99,6 +99,7 @@ NUMBER = """{kind: "number", answer: 2, tolerance: 0.001, reason: "right", other
              mistakes: [{answer: 4, reason: "that is 1/τ"}]}"""
 PER_CENT = """{kind: "number", unit: "%", answer: 66, tolerance: 0.5, reason: "right", otherwise: "else",
                mistakes: []}"""
+SHARE = PER_CENT.replace('"%", answer: 66, tolerance: 0.5', '"share, 0 to 1", answer: 0.75, tolerance: 0.001')
 WORD = """{kind: "text", answers: ["identity", "the identity"], reason: "right", otherwise: "else",
            mistakes: [{answer: "logit", reason: "that is the log-odds"}]}"""
 
@@ -121,6 +122,9 @@ WORD = """{kind: "text", answers: ["identity", "the identity"], reason: "right",
         (PER_CENT, "66 %", True, "right"),
         (PER_CENT, "0.66", None, "The answer is asked in per cent: 0.66 is 66 %."),
         (PER_CENT, "0.5", False, "else"),
+        (SHARE, "0.75", True, "right"),
+        (SHARE, "75 %", None, "The answer is asked from 0 to 1: 75 % is 0.75."),
+        (SHARE, "25", False, "else"),
         (WORD, " The  Identity. ", True, "right"),
         (WORD, "Logit", False, "that is the log-odds"),
         (WORD, "probit", False, "else"),
