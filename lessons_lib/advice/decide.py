@@ -548,7 +548,7 @@ def kto_weights(up_share: float) -> tuple[float, float]:
     return (round(max(1.0, 1 / ratio), 2), round(max(1.0, ratio / most), 2))
 
 
-# The briefs of the five real datasets
+# The briefs of real datasets
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def match(
     """Measure a dataset and say which method fits it.
 
     Args:
-        source: a file, a Hub id, or the name of one of the five real datasets, whose brief then fills in the
+        source: a file, a Hub id, or the name of one of the real datasets, whose brief then fills in the
             constraints that are not given.
         constraints: checkpoint, reference, passes. A `reference` that is given wins over the hardware's answer.
         hardware: None leaves open what fits.

@@ -30,8 +30,8 @@ SHOWN = 20  # refused rows that `check` prints
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="the five real datasets: what they are, licence, size, source")
-    fetch = actions.add_parser("fetch", help="download a dataset's files, or all five, and check them")
+    actions.add_parser("list", help="the real datasets: what they are, licence, size, source")
+    fetch = actions.add_parser("fetch", help="download a dataset's files, or those of all, and check them")
     fetch.add_argument("name", nargs="?", help="of a dataset (default: all)")
     describe = actions.add_parser("describe", help="a dataset's figures with their definitions, and a picture")
     describe.add_argument("name", help="of a dataset")

@@ -1,4 +1,4 @@
-"""The figures of the five real datasets: each with its definition, computed from the records or as committed.
+"""The figures of the real datasets: each with its definition, computed from the records or as committed.
 
 `measure(name, records)` computes them: what any dataset can have (ties, agreement, flips, lengths, repeats) is taken
 from `data.profile`, the one place that counts it, and what only one dataset has is counted here. `committed(name)`
@@ -61,12 +61,12 @@ class Measure:
 
 
 def measure(name: str, records: Records) -> list[Measure]:
-    """All figures of one of the five datasets, from its records."""
+    """All figures of one of the real datasets, from its records."""
     return _MEASURES[name](records, profile_of(name, records))
 
 
 def profile_of(name: str, records: Records) -> Profile:
-    """The profile of all judgements of one of the five datasets, from its records."""
+    """The profile of all judgements of one of the real datasets, from its records."""
     from lessons_lib.data.profile import profile  # with its database; what is committed needs none
 
     return profile(real_rows.JUDGEMENTS[name](records), name=name)
@@ -124,10 +124,12 @@ def _verdict(row: dict, x: str) -> str:
     return ("x" if row["first"] == x else "y") + winner + ("~" if row.get("slight") else "") + alone
 
 
-def length_patterns(records: Records) -> dict[str, int]:
-    """How many pairs have so many words: "50/645" → 1, the chosen response before the rejected one."""
-    pairs = real_rows.implied_pairs(records)
-    return dict(sorted(Counter(f"{words(pair['chosen'])}/{words(pair['rejected'])}" for pair in pairs).items()))
+def length_patterns(records: Records, judgements: Callable) -> dict[str, int]:
+    """How many prompts have pairs of so many words: "50/645" → 1, the chosen response before the rejected one."""
+    prompts = defaultdict(list)
+    for pair in judgements(records):
+        prompts[pair["prompt"]].append(f"{words(pair['chosen'])}/{words(pair['rejected'])}")
+    return dict(sorted(Counter("|".join(sorted(pairs)) for pairs in prompts.values()).items()))
 
 
 RATINGS = ("Bad", "Could be Improved", "Acceptable", "Excellent")
@@ -137,7 +139,10 @@ TABLES: dict[str, dict[str, Callable[[Records], dict]]] = {  # what a profile ho
         name: {"verdict_patterns": partial(verdict_patterns, judgements=real_rows.JUDGEMENTS[name])}
         for name in ("tulu1_human_eval", "qlora_gpt4_vicuna", "pandalm_testset")
     },
-    "self_instruct_demos": {"length_patterns": length_patterns},
+    **{
+        name: {"length_patterns": partial(length_patterns, judgements=real_rows.JUDGEMENTS[name])}
+        for name in ("self_instruct_demos", "hh_rlhf_harmless")
+    },
 }
 
 
@@ -169,6 +174,10 @@ _FINDINGS = {
     "self_instruct_demos": (
         "The base model runs on: {words_davinci} words where people wrote {words_people}",
         ["words_people", "words_finetuned", "words_davinci"],
+    ),
+    "hh_rlhf_harmless": (
+        "Where harm is at stake, people choose the longer reply in {longer} of the pairs: less than half",
+        ["longer", "several_turns", "short_share"],
     ),
 }
 
@@ -387,10 +396,39 @@ def _self_instruct(records: Records, found: Profile) -> list[Measure]:
     ]  # fmt: skip
 
 
+def _hh_rlhf(records: Records, found: Profile) -> list[Measure]:
+    short = [r.short for r in records]
+    how = f"a conversation of at most {real_rows.SHORT_PROMPT} words, its marks included, and two replies of at most "
+    return [
+        *_counted(found, ("rows", "rows", "pairs")),
+        _count(
+            "apart", "rows left out", sum(records.left_out.values()), "whose transcripts part before the last reply"
+        ),
+        *_counted(
+            found,
+            ("prompts", "prompts", "conversations"),
+            ("several_turns", "multi_turn", "of several turns"),
+            ("longer", "chosen_longer_verdicts", "chosen is longer"),
+        ),
+        _mean_words("words_prompt", "length of the conversation", [r.prompt for r in records]),
+        *_counted(
+            found,
+            ("words_chosen", "chosen_length", "length of the chosen reply"),
+            ("words_rejected", "rejected_length", "length of the rejected reply"),
+        ),
+        _count(
+            "empty", "pairs with an empty reply", sum(not (r.chosen.strip() and r.rejected.strip()) for r in records)
+        ),
+        _count("short", "short pairs", sum(short), f"{how}{real_rows.SHORT_REPLY}"),
+        _share("short_share", "short pairs", short, "the same, of all pairs"),
+    ]
+
+
 _MEASURES: dict[str, Callable[[Records, Profile], list[Measure]]] = {
     "tulu1_human_eval": _tulu1,
     "feedbackqa_cdc": _feedbackqa,
     "qlora_gpt4_vicuna": _qlora,
     "pandalm_testset": _pandalm,
     "self_instruct_demos": _self_instruct,
+    "hh_rlhf_harmless": _hh_rlhf,
 }

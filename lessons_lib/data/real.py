@@ -1,4 +1,4 @@
-"""Five real preference datasets, fetched from their public repositories at pinned commits, checked and cached.
+"""Real preference datasets, fetched from their public repositories at pinned commits, checked and cached.
 
 ::
 
@@ -180,7 +180,8 @@ def pairs(name: str, records: Records | None = None) -> Rows:
     """The dataset as checked rows ``{prompt, chosen, rejected}``; `refused` lists those that cannot be used.
 
     What makes a pair is the dataset's own: a rater's choice (tulu1), unanimous ratings (feedbackqa), a verdict
-    that holds in both orders (qlora), a majority (pandalm), or nobody's judgement (self_instruct: implied).
+    that holds in both orders (qlora), a majority (pandalm), nobody's judgement (self_instruct: implied), or a rater's
+    choice between two replies to one conversation (hh_rlhf).
     """
     records = load(name) if records is None else records
     return check(list(real_rows.PAIRS[dataset(name).name](records)), shape="paired", source=name, on_error="collect")
@@ -201,7 +202,7 @@ def judgements(name: str, records: Records | None = None) -> list[dict]:
     """Every single judgement, ties included, with what was judged and by whom: what `data.profile` measures.
 
     Verdicts ``{prompt, first, second, verdict, item, …}`` where two answers were compared, ratings with `item`
-    for feedbackqa, pairs for self_instruct; see `data.judgements`.
+    for feedbackqa, pairs for self_instruct and hh_rlhf; see `data.judgements`.
     """
     records = load(name) if records is None else records
     return list(real_rows.JUDGEMENTS[dataset(name).name](records))

@@ -1,4 +1,4 @@
-"""The rows of the five real datasets: from their files, traps handled, and on to pairs, ratings and judgements.
+"""The rows of the real datasets: from their files, traps handled, and on to pairs, ratings and judgements.
 
 One section a dataset. `READ[name]` takes the dataset's paths and answers with `Records`: frozen dataclasses
 with plain names. `PAIRS`, `RATINGS` and `JUDGEMENTS` turn those into dicts. Nothing here fetches: see `real`.
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lessons_lib.data import turns
 from lessons_lib.data.preferences import ratings_to_pairs
 from lessons_lib.data.readers import read_records
 
@@ -388,6 +389,46 @@ def implied_pairs(records: Iterable[Demonstration], against: str = "davinci") ->
         yield {"prompt": r.prompt, "chosen": r.demonstration, "rejected": getattr(r, against)}
 
 
+# hh_rlhf_harmless: people choose the less harmful of two replies ----------------------------------------------
+# Many of its texts are offensive. Count them, train on them, and show none.
+
+SHORT_PROMPT, SHORT_REPLY = 80, 60  # words; what `short` keeps
+
+
+@dataclass(frozen=True)
+class Preferred:
+    """A conversation up to where the assistant speaks, the reply that a person preferred, and the other one."""
+
+    prompt: str  # a transcript: "\n\nHuman: … \n\nAssistant:"
+    chosen: str
+    rejected: str
+
+    @property
+    def short(self) -> bool:
+        """Whether neither the conversation nor a reply is long, and no reply empty."""
+        replies = [len(reply.split()) for reply in (self.chosen, self.rejected)]
+        return len(self.prompt.split()) <= SHORT_PROMPT and min(replies) > 0 and max(replies) <= SHORT_REPLY
+
+
+def read_hh_rlhf(paths: Mapping[str, Path]) -> Records:
+    """The pairs of the one file; left out are rows whose two transcripts part before the last reply."""
+    (path,) = paths.values()
+    records, apart = [], 0
+    for row in read_records(path):
+        chosen, rejected = (turns.split_transcript(row[side]) for side in ("chosen", "rejected"))
+        if chosen is None or rejected is None or chosen[0] != rejected[0]:
+            apart += 1
+        else:
+            records.append(Preferred(chosen[0], chosen[1], rejected[1]))
+    return Records(records, {"transcripts that part before the last reply": apart})
+
+
+def preferred_pairs(records: Iterable[Preferred]) -> Iterator[dict]:
+    """Each record as a pair; empty replies are for the check to refuse."""
+    for r in records:
+        yield {"prompt": r.prompt, "chosen": r.chosen, "rejected": r.rejected}
+
+
 # -----------------------------------------------------------------------------------------------------------------
 
 READ = {
@@ -396,6 +437,7 @@ READ = {
     "qlora_gpt4_vicuna": read_qlora,
     "pandalm_testset": read_pandalm,
     "self_instruct_demos": read_self_instruct,
+    "hh_rlhf_harmless": read_hh_rlhf,
 }
 PAIRS: dict[str, Callable[[Any], Iterator[dict]]] = {
     "tulu1_human_eval": _tulu1_pairs,
@@ -403,6 +445,7 @@ PAIRS: dict[str, Callable[[Any], Iterator[dict]]] = {
     "qlora_gpt4_vicuna": _qlora_pairs,
     "pandalm_testset": _pandalm_pairs,
     "self_instruct_demos": implied_pairs,
+    "hh_rlhf_harmless": preferred_pairs,
 }
 RATINGS: dict[str, Callable[[Any], Iterator[dict]]] = {  # the others rated nothing
     "tulu1_human_eval": _tulu1_ratings,
@@ -414,4 +457,5 @@ JUDGEMENTS: dict[str, Callable[[Any], Iterator[dict]]] = {
     "qlora_gpt4_vicuna": _qlora_judgements,
     "pandalm_testset": _pandalm_judgements,
     "self_instruct_demos": implied_pairs,
+    "hh_rlhf_harmless": preferred_pairs,
 }

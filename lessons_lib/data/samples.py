@@ -1,9 +1,9 @@
-"""The five real datasets without their text: their judgements as rows, whole or a learner's own share of the prompts.
+"""The real datasets without their text: their judgements as rows, whole or a learner's own share of the prompts.
 
 The committed profiles count how each prompt was judged (`figures.TABLES`). Here the counts become rows again, in the
 forms of `judgements`, with numbers for texts: "prompt 7", and responses that are longer or shorter than each other as
 the originals are. `profile`, `match` and what a learner counts find the original figures in them, except where the
-words themselves matter (lengths in words, repeats), and nobody needs the files.
+words themselves matter (lengths in words, repeats, turns), and nobody needs the files.
 """
 
 from __future__ import annotations
@@ -85,8 +85,9 @@ def _ratings(prompt: str, pattern: str) -> Iterator[dict]:
 
 
 def _lengths(prompt: str, pattern: str) -> Iterator[dict]:
-    chosen, rejected = map(int, pattern.split("/"))
-    yield {"prompt": prompt, "chosen": "chosen " * chosen, "rejected": "rejected " * rejected}
+    for pair in pattern.split("|"):
+        chosen, rejected = map(int, pair.split("/"))
+        yield {"prompt": prompt, "chosen": "chosen " * chosen, "rejected": "rejected " * rejected}
 
 
 _READ: dict[str, Callable[[str, str], Iterator[dict]]] = {

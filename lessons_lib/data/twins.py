@@ -1,4 +1,4 @@
-"""Small look-alikes of the five real datasets, written by the project: the same files and columns, invented rows.
+"""Small look-alikes of the real datasets, written by the project: the same files and columns, invented rows.
 
 A twin has its original's schema and its traps, so that whatever reads the one reads the other; its tasks,
 answers and verdicts are made up, and its figures are nobody's. Say so wherever one is shown: `load_or_twin`
@@ -7,6 +7,7 @@ tells which of the two it found.
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import random
@@ -75,6 +76,10 @@ class _Files:
 
     def jsonl(self, name: str, rows: Iterable[dict]) -> None:
         self.path(name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    def jsonl_gz(self, name: str, rows: Iterable[dict]) -> None:
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        self.path(name).write_bytes(gzip.compress(lines.encode("utf-8"), mtime=0))
 
 
 def _text(rng: random.Random, length: float) -> str:
@@ -213,10 +218,28 @@ def _self_instruct(files: _Files, rng: random.Random) -> None:
     files.jsonl("human_eval/predictions/davinci-superni-ft_predictions.jsonl", finetuned)
 
 
+def _hh_rlhf(files: _Files, rng: random.Random) -> None:
+    rows = [_transcripts(rng, number) for number in range(ITEMS + 2)]
+    rows[3]["rejected"] = rows[3]["rejected"].replace("Human: ", "Human: Well, ", 1)  # another conversation
+    rows[4]["rejected"] = rows[4]["rejected"].rpartition("Assistant:")[0] + "Assistant:"  # an empty reply
+    files.jsonl_gz("harmless-base/test.jsonl.gz", rows)
+
+
+def _transcripts(rng: random.Random, number: int) -> dict:
+    """Two transcripts that differ in their last reply, after one turn, two or three."""
+    said = [f"\n\nHuman: {QUESTIONS[number % 3]} ({number})"]
+    for _ in range(number % 3):
+        said += [f"\n\nAssistant: {_text(rng, 20)}", f"\n\nHuman: {_text(rng, 12)}"]
+    lengths = (20, 27) if rng.random() < 0.57 else (27, 20)
+    chosen, rejected = ("".join([*said, f"\n\nAssistant: {_text(rng, length)}"]) for length in lengths)
+    return {"chosen": chosen, "rejected": rejected}
+
+
 _WRITE = {
     "tulu1_human_eval": _tulu1,
     "feedbackqa_cdc": _feedbackqa,
     "qlora_gpt4_vicuna": _qlora,
     "pandalm_testset": _pandalm,
     "self_instruct_demos": _self_instruct,
+    "hh_rlhf_harmless": _hh_rlhf,
 }

@@ -445,7 +445,7 @@ def test_facts_from_a_profile():
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("name", list(real.DATASETS))
+@pytest.mark.parametrize("name", list(briefs()))
 def test_the_real_datasets_get_the_argued_answer_and_alternative(name):
     brief = briefs()[name]
     found = Facts.from_profile(profile(real.judgements(name)), brief.constraints)

@@ -203,7 +203,7 @@ def with_twins(monkeypatch):
     return records
 
 
-@pytest.mark.parametrize("name", list(real.DATASETS))
+@pytest.mark.parametrize("name", list(briefs()))
 def test_a_real_name_brings_its_brief(with_twins, name):
     found = match(name)
     assert found.brief == briefs()[name]
@@ -227,6 +227,6 @@ def test_the_answer_as_json_holds_everything_and_no_text(with_twins):
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("name", list(real.DATASETS))
+@pytest.mark.parametrize("name", list(briefs()))
 def test_a_match_on_a_real_dataset_gives_the_argued_answer(name):
     assert match(name).recommendation.choice == briefs()[name].argued

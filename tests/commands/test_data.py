@@ -18,7 +18,7 @@ def no_files(monkeypatch, tmp_path):
     monkeypatch.setenv("LESSONS_DATA_DIR", str(tmp_path / "nothing"))
 
 
-def test_list_names_all_five_with_licence_and_citation(capsys):
+def test_list_names_all_with_licence_and_citation(capsys):
     assert main(["data", "list"]) == 0
     printed = "".join(capsys.readouterr().out.split())
     for entry in real.DATASETS.values():

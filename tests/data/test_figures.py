@@ -12,6 +12,7 @@ from lessons_lib.data.real_rows import (
     Demonstration,
     Generation,
     Judgement,
+    Preferred,
     RatedPassage,
     Records,
     VotedPair,
@@ -157,6 +158,19 @@ def test_self_instruct_figures():
     assert counts == [2, 1, 1, 1, 1]
 
 
+def test_hh_rlhf_figures():
+    asked = "\n\nHuman: a b\n\nAssistant:"
+    twice = "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant:"
+    rows = [Preferred(asked, "a b c", "a"), Preferred(twice, "a", "b c"), Preferred(twice, "a " * 61, ""),
+            Preferred(asked, "a", "b")]  # fmt: skip
+    found = by_key(measure("hh_rlhf_harmless", Records(rows, {"transcripts that part before the last reply": 7})))
+    counts = {key: m.value for key, m in found.items() if m.unit == "count"}
+    assert counts == {"rows": 4, "apart": 7, "prompts": 2, "empty": 1, "short": 3}
+    assert (found["longer"].value, found["several_turns"].value, found["short_share"].value) == (1 / 2, 1 / 2, 3 / 4)
+    assert found["words_prompt"].value == (4 + 7 + 7 + 4) / 4
+    assert (found["words_chosen"].value, found["words_rejected"].value) == (66 / 4, 4 / 4)
+
+
 # The committed figures
 
 PUBLISHED = {
@@ -185,6 +199,9 @@ PUBLISHED = {
     "self_instruct_demos": {
         "rows": "252", "words_people": "50.1 words", "words_davinci": "645.5 words", "running_on": "175",
         "equal_finetuned": "20", "equal_davinci_start": "8", "empty": "1",
+    },
+    "hh_rlhf_harmless": {
+        "rows": "2,307", "apart": "5", "longer": "43.0 % of 2307", "empty": "4", "short": "1,094",
     },
 }  # fmt: skip
 
@@ -241,6 +258,8 @@ def test_the_picture_states_a_finding_that_holds(name):
         assert 0.3 < found["ties"].value < 0.36  # "a third"
     if name == "feedbackqa_cdc":
         assert 0.48 < found["up"].value < 0.52  # "half"
+    if name == "hh_rlhf_harmless":
+        assert found["longer"].high < 0.5  # "less than half"
 
 
 @pytest.mark.parametrize(

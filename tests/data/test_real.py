@@ -1,9 +1,10 @@
-"""The five real datasets: fetching and its errors, the traps of each, conversions, splits across datasets.
+"""The real datasets: fetching and its errors, the traps of each, conversions, splits across datasets.
 
 Rows here are the project's own, in the datasets' schemas; tests marked real_data read the original files.
 """
 
 import functools
+import gzip
 import hashlib
 import http.server
 import itertools
@@ -41,7 +42,6 @@ def original(name):
 
 
 def test_every_file_is_pinned():
-    assert len(NAMES) == 5
     for entry in DATASETS.values():
         assert re.fullmatch("[0-9a-f]{40}", entry.commit)
         assert re.fullmatch(r"[\w-]+/[\w-]+", entry.repository)
@@ -49,7 +49,7 @@ def test_every_file_is_pinned():
         assert all(re.fullmatch("[0-9a-f]{64}", file.sha256) and file.bytes > 0 for file in entry.files)
     assert {name: len(entry.files) for name, entry in DATASETS.items()} == {
         "tulu1_human_eval": 1, "feedbackqa_cdc": 2, "qlora_gpt4_vicuna": 65, "pandalm_testset": 1,
-        "self_instruct_demos": 3,
+        "self_instruct_demos": 3, "hh_rlhf_harmless": 1,
     }  # fmt: skip
 
 
@@ -402,6 +402,73 @@ def test_self_instruct_original_traps(against, equal, empty):
     assert kept == 252 - equal - empty
 
 
+def transcripts(chosen, rejected, asked="\n\nHuman: Hi\n\nAssistant: Yes?\n\nHuman: Why?", other=None):
+    return {"chosen": f"{asked}\n\nAssistant: {chosen}", "rejected": f"{other or asked}\n\nAssistant: {rejected}"}
+
+
+def read_transcripts(folder, *rows):
+    path = Path(folder) / "test.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    return real_rows.read_hh_rlhf({"harmless-base/test.jsonl.gz": path})
+
+
+def test_hh_rlhf_parts_a_transcript_at_its_last_reply(tmp_path):
+    records = read_transcripts(tmp_path, transcripts("Because.", "No."))
+    asked = "\n\nHuman: Hi\n\nAssistant: Yes?\n\nHuman: Why?\n\nAssistant:"
+    assert list(records) == [real_rows.Preferred(asked, "Because.", "No.")] and records.left_out.total() == 0
+    assert list(real.pairs("hh_rlhf_harmless", records)) == [
+        {"prompt": asked, "chosen": "Because.", "rejected": "No."}
+    ]  # fmt: skip
+
+
+def test_hh_rlhf_counts_rows_whose_transcripts_part_earlier_and_refuses_empty_replies(tmp_path):
+    rows = [transcripts("a", "b"), transcripts("a", "b", other="\n\nHuman: Ho"), transcripts("a", "")]
+    records = read_transcripts(tmp_path, *rows)
+    assert len(records) == 2 and records.left_out == {"transcripts that part before the last reply": 1}
+    pairs = real.pairs("hh_rlhf_harmless", records)
+    assert len(list(pairs)) == 1 and [refusal.field for refusal in pairs.refused] == ["rejected"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "chosen", "rejected", "short"),
+    [(80, 60, 1, True), (81, 60, 1, False), (80, 61, 1, False), (80, 1, 61, False), (80, 1, 0, False)],
+)
+def test_hh_rlhf_short_pairs(prompt, chosen, rejected, short):
+    assert real_rows.Preferred(*("word " * n for n in (prompt, chosen, rejected))).short == short
+
+
+@pytest.mark.real_data
+def test_hh_rlhf_original_traps():
+    records = original("hh_rlhf_harmless")
+    assert records.left_out == {"transcripts that part before the last reply": 5}
+    assert sum(not r.chosen.strip() or not r.rejected.strip() for r in records) == 4
+
+
+ROOT = Path(__file__).parents[2]
+RUN = 12  # words in a row that two texts do not share by chance
+
+
+def runs_of_words(text):
+    words = re.findall(r"[a-z']+", text.replace("\\n", " ").lower())
+    return {" ".join(words[start : start + RUN]) for start in range(len(words) - RUN + 1)}
+
+
+@pytest.mark.real_data
+def test_no_text_of_hh_rlhf_stands_in_what_is_committed():
+    """Its texts can be offensive: they are on no page, in no notebook and in no profile."""
+    rows = original("hh_rlhf_harmless")
+    theirs = set().union(*(runs_of_words(f"{r.prompt} {reply}") for r in rows for reply in (r.chosen, r.rejected)))
+    assert runs_of_words(json.dumps({"cell": rows[0].prompt + rows[0].chosen})) & theirs
+    committed = [
+        path
+        for folder in ("notebooks", "book", "exercises", "lessons_lib")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".ipynb", ".md", ".json", ".jsonl", ".py", ".yml") and "node_modules" not in path.parts
+    ]
+    assert len(committed) > 100
+    assert [path for path in committed if runs_of_words(path.read_text(encoding="utf-8")) & theirs] == []
+
+
 # Conversions and splits
 
 
@@ -433,6 +500,7 @@ def test_judgements_are_what_the_profile_takes(name):
         ("qlora_gpt4_vicuna", 1272, 2544, 4480),
         ("pandalm_testset", 761, 1522, 2997),
         ("self_instruct_demos", 252, 504, 252),
+        ("hh_rlhf_harmless", 2303, 4606, 2307),
     ],
 )
 def test_original_conversions(name, pairs, ratings, judgements):
@@ -461,7 +529,8 @@ def test_one_seed_splits_all_datasets_alike(load):
 
 @pytest.mark.real_data
 def test_original_prompts_overlap():
-    keys = {name: {prompt_key(r.prompt) for r in original(name)} for name in NAMES if name != "feedbackqa_cdc"}
+    apart = ("feedbackqa_cdc", "hh_rlhf_harmless")
+    keys = {name: {prompt_key(r.prompt) for r in original(name)} for name in NAMES if name not in apart}
     tulu1, qlora, people = (keys[n] for n in ("tulu1_human_eval", "qlora_gpt4_vicuna", "self_instruct_demos"))
     assert (len(tulu1), len(qlora), len(people)) == (332, 80, 252)
     assert tulu1 == qlora | people
