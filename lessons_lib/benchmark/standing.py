@@ -1,0 +1,91 @@
+"""Where each method stands: against the best of the others, regime by regime, in a word and in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from lessons_lib.benchmark import statistics
+from lessons_lib.benchmark.design import ARMS, FIVE, Regime
+from lessons_lib.benchmark.reading import paired
+from lessons_lib.metrics import Interval
+
+
+class Standing(NamedTuple):
+    """One method in one regime, held against the best of the others there.
+
+    Attributes:
+        regime, arm: keys of the design.
+        against: the other arm with the highest mean.
+        difference: this arm minus that one, over the seeds of all, with Holm's corrected interval.
+        word: what the difference comes to, by `statistics.word`.
+    """
+
+    regime: str
+    arm: str
+    against: str
+    difference: Interval
+    word: str
+
+
+def standings(
+    table: pd.DataFrame, regimes: Sequence[str], delta: float, arms: Sequence[str] = FIVE, measure: str = "gold"
+) -> list[Standing]:
+    """Each arm against the best of the others, in each of the regimes that all the arms have run in.
+
+    The leader is held against the runner-up, and whoever follows against the leader, so that one number an arm says
+    whether anything beats it. The correction is over all pairs of a regime's arms.
+
+    Args:
+        table: of `results`, or of the same form.
+        regimes: which, in the order wanted.
+        delta: differences inside ±delta do not count; in the unit of the measure.
+
+    Reference:
+        Hsu 1981, "Simultaneous Confidence Intervals for all Distances from the Best", for what is compared with what.
+    """
+    whole = [regime for regime in regimes if _seeds_of_all(table, regime, arms) > 1]
+    return [one for regime in whole for one in _in_regime(table, regime, delta, arms, measure)]
+
+
+def _seeds_of_all(table: pd.DataFrame, regime: str, arms: Sequence[str]) -> int:
+    runs = table[table["regime"] == regime]
+    return len(set.intersection(*(set(runs.loc[runs["arm"] == arm, "seed"]) for arm in arms)))
+
+
+def _in_regime(table: pd.DataFrame, regime: str, delta: float, arms: Sequence[str], measure: str) -> list[Standing]:
+    scores, checkpoints = paired(table, regime, arms, measure)
+    order = sorted(arms, key=lambda arm: statistics.estimate(scores[arm], checkpoints).mean, reverse=True)
+    pairs = {frozenset(pair[:2]): pair for pair in statistics.compare(scores, checkpoints)}
+    found = []
+    for arm in arms:
+        against = order[1] if arm == order[0] else order[0]
+        pair = pairs[frozenset((arm, against))]
+        gap = pair.difference if pair.better == arm else _turned(pair.difference)
+        found.append(Standing(regime, arm, against, gap, statistics.word(gap, delta)))
+    return found
+
+
+def _turned(interval: Interval) -> Interval:
+    return Interval(-interval.estimate, -interval.high, -interval.low, interval.n)
+
+
+def sentence(found: Sequence[Standing], regimes: Mapping[str, Regime]) -> str:
+    """What all of it comes to: where a method is ahead of the other four, and who falls behind most often."""
+    places = list(dict.fromkeys(one.regime for one in found))
+    ahead = {one.regime: one.arm for one in found if one.word == "ahead"}
+    level = len(places) - len(ahead)
+    if level:
+        parts = [f"On {level} of {len(places)} kinds of data no method is ahead of the other four"]
+    else:
+        parts = [f"On each of {len(places)} kinds of data one method is ahead of the other four"]
+    for arm in dict.fromkeys(ahead.values()):
+        won = [regimes[regime].label for regime, winner in ahead.items() if winner == arm]
+        parts.append(f"{ARMS[arm].label} is on {len(won)} ({'; '.join(won)})")
+    behind = {arm: sum(one.word == "behind" for one in found if one.arm == arm) for arm in FIVE}
+    last = max(behind, key=lambda arm: behind[arm])
+    if behind[last]:
+        parts.append(f"{ARMS[last].label} falls behind the best most often, on {behind[last]}")
+    return ", ".join(parts[:-1]) + (", and " if len(parts) > 1 else "") + parts[-1] + "."
