@@ -59,17 +59,3 @@ items keep theirs when the order is turned, so I keep the winners of both orders
 cases, and dividing by the length does not take that taste out of the labels; I would watch the answers' length. DPO
 is the runner-up. If verdicts were collected for a day first, its reference could be computed before training.
 """
-
-
-def choose(facts):
-    if facts.shape == "unpaired":
-        return "kto"
-    if facts.checkpoint == "base":
-        return "orpo"
-    if facts.reference == "none":
-        return "simpo"
-    if facts.flip_rate is not None and facts.flip_rate >= 0.15:
-        return "ipo"
-    if facts.near_deterministic is not None and facts.near_deterministic >= 0.8 and facts.passes >= 3:
-        return "ipo"
-    return "dpo"

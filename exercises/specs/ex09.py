@@ -1,54 +1,47 @@
-"""Exercise 9, hidden: a rule over facts, on fifteen situations drawn for each learner; second answers earn half."""
+"""Exercise 9, hidden: probabilities over facts, on twenty cases measured for each learner, judged together.
+
+Every regime of the benchmark stands behind one case, three of them behind a second one, and behind two cases a mixture
+of regimes, because nobody measured their noise. Which these are, and how the samples fell, is each learner's own.
+"""
 
 import random
 
 from lessons_lib.advice.decide import Facts
-from lessons_lib.grading.spec import Exercise, Item
-from lessons_lib.lessons.lesson09.checks import share
+from lessons_lib.grading.spec import KEPT, Exercise, Item
+from lessons_lib.lessons.lesson09 import forecasts
+
+UNKNOWN_NOISE = (("clean", "noisy_20", "noisy_40"), ("clean_many", "noisy_20_many", "noisy_40_many"))
+TWICE = 3
 
 
 def _cases(rng: random.Random) -> list[dict]:
-    def between(low, high):
-        return round(rng.uniform(low, high), 3)
-
-    def flips(rate, width=0.03):
-        return {"flip_rate": rate, "flip_low": round(max(0.0, rate - width), 3), "flip_high": round(rate + width, 3)}
-
-    def pairs(**known):
-        start = {"rows": rng.randint(1200, 40_000), "prompts": rng.randint(400, 1200)}
-        placed = {"checkpoint": rng.choice(("sft", "chat")), "reference": rng.choice(("live", "precomputed"))}
-        return {"shape": "paired", **start, **placed, **known}
-
-    def ratings(unpaired, **known):
-        rows = rng.randint(2000, 40_000)
-        made = {"unpaired": unpaired, "pairs": round(rows * (1 - unpaired) / 2), "up_share": between(0.1, 0.9)}
-        placed = {"checkpoint": "sft", "reference": "live"}
-        return {"shape": "unpaired", "rows": rows, "prompts": rows // 2, **made, **placed, **known}
-
-    clean, noisy, decided = between(0.01, 0.1), between(0.2, 0.33), between(0.82, 0.99)
-    hidden = [
-        pairs(**flips(clean), near_deterministic=between(0.3, 0.75), passes=rng.randint(1, 6)),
-        pairs(**flips(0.01), near_deterministic=decided, passes=rng.randint(1, 2)),
-        pairs(),  # nobody measured anything
-        pairs(**flips(noisy)),
-        pairs(**flips(0.15, 0.0)),  # the threshold itself
-        pairs(**flips(between(0.135, 0.165), 0.05)),  # either side of it
-        pairs(**flips(0.01), near_deterministic=decided, passes=rng.randint(3, 8)),
-        pairs(**flips(noisy), checkpoint="base"),
-        pairs(**flips(clean), checkpoint="base", reference="none"),
-        pairs(**flips(noisy), reference="none"),
-        pairs(**flips(0.01), reference="none", near_deterministic=decided, passes=5),
-        pairs(checkpoint="base"),
-        ratings(between(0.6, 0.95), checkpoint="base"),
-        ratings(between(0.6, 0.95), reference="none"),
-        ratings(between(0.1, 0.4)),  # most of them could be paired
-    ]
+    names = list(forecasts.regimes())
+    hidden = [_case((name,), rng) for name in (*names, *rng.sample(names, TWICE))]
+    hidden += [_case(names, rng, judged_again=False) for names in UNKNOWN_NOISE]
     rng.shuffle(hidden)
-    return [{"facts": {"facts": facts}} for facts in hidden]
+    return hidden
+
+
+def _case(names: tuple[str, ...], rng: random.Random, **known: bool) -> dict:
+    facts = forecasts.measured(rng.choice(names), rng, **known)
+    return {"facts": {"facts": facts}, KEPT: list(names)}
+
+
+def _together(answers: list, cases: list[dict]) -> tuple[float, str]:
+    truths = [forecasts.outcome(*case[KEPT]) for case in cases]
+    baselines, mine = forecasts.Baselines.of(truths), forecasts.score(answers, truths)
+    faults = [why for answer in answers if (why := forecasts.fault(answer))]
+    said = f"{len(faults)} of {len(answers)} answers are none: {faults[0]}\n" if faults else ""
+    ours = forecasts.score([forecasts.ours(Facts(**case["facts"]["facts"])) for case in cases], truths)
+    return baselines.share(mine), said + baselines.told(mine, ours)
+
+
+def _can_be_read(answer: object, case: dict) -> float:
+    return float(not forecasts.fault(answer))
 
 
 EXERCISE = Exercise(
     lesson=9,
     notebook="09_choose_rule.ipynb",
-    items=(Item("choose", 7, _cases, judge=lambda answer, case: share(answer, Facts(**case["facts"]["facts"]))),),
+    items=(Item("choose", 7, _cases, judge=_can_be_read, together=_together),),
 )

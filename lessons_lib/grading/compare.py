@@ -31,6 +31,12 @@ def share(item: Item, case: dict[str, JSON] | None, right: dict[str, JSON] | Non
     return earned, why
 
 
+def together(item: Item, answers: list[JSON], cases: list[dict[str, JSON]]) -> tuple[float, str]:
+    """The share of an item's points that the answers to all its cases earn as one, and what to say of them."""
+    earned, told = item.together(answers, cases)
+    return min(max(float(earned), 0.0), 1.0), told
+
+
 def _compared(item: Item, right: dict[str, JSON], came: dict[str, JSON]) -> tuple[float, str]:
     if "tensor" in right:
         return _tensor(item, right, came)

@@ -19,7 +19,7 @@ from functools import partial
 from lessons_lib.grading import compare, sandbox, similarity, submissions, tickets
 from lessons_lib.grading.assignments import Assignment
 from lessons_lib.grading.similarity import Shape
-from lessons_lib.grading.spec import JSON, Item
+from lessons_lib.grading.spec import JSON, Item, asked
 from lessons_lib.grading.submissions import FLAGS, Submission
 
 MOST_STARTS = 8  # children for one submission
@@ -238,7 +238,11 @@ class _Run:
         for case in self._cases[item.name]:
             came, why = None, "stopped"
             try:
-                request = {"name": item.name, "case": None if item.own else case, "gradient": list(item.gradient)}
+                request = {
+                    "name": item.name,
+                    "case": None if item.own else asked(case),
+                    "gradient": list(item.gradient),
+                }
                 told = self._ask(child, self._limits.call_seconds, do="call", **request)
                 came, why = told.get("answer"), str(told.get("error", ""))[:500]
                 self.raised |= bool(why)
@@ -258,8 +262,9 @@ class _Run:
         """Cases that were never reached count as unanswered."""
         marks, cases = self._marks[item.name], self._cases[item.name]
         marks = [*marks, *(_case_mark(item, case, None, "not answered") for case in cases[len(marks) :])]
-        points = item.points * sum(mark.share for mark in marks) / len(marks)
-        advice = self._advice_on(item, marks)
+        earned, told = _together(item, marks)
+        points = item.points * earned
+        advice = told or self._advice_on(item, marks)
         return ItemMark(item.name, round(points, 4), item.points, tuple(map(_cut, marks)), advice)
 
     def _advice_on(self, item: Item, marks: list[CaseMark]) -> str:
@@ -285,6 +290,19 @@ def _case_mark(item: Item, case: dict[str, JSON] | None, came: JSON, why: str) -
     except (TimeoutError, RecursionError, MemoryError, OverflowError) as error:
         share, wrong = 0.0, f"not an answer that can be marked ({type(error).__name__})"
     return CaseMark(case, right, came, share, wrong)
+
+
+def _together(item: Item, marks: list[CaseMark]) -> tuple[float, str]:
+    """The share of an item's points that its cases earn, and what is to be said of all of them."""
+    if not item.together:
+        return sum(mark.share for mark in marks) / len(marks), ""
+    answers = [None if mark.came is None else mark.came.get("json") for mark in marks]
+    try:
+        with _at_most(_JUDGED_WITHIN):
+            earned, told = compare.together(item, answers, [mark.case for mark in marks])
+    except Exception as error:  # answers of a form, or a size, that it did not expect
+        return 0.0, f"These answers cannot be judged ({type(error).__name__})."
+    return earned, "" if earned == 1 else told
 
 
 def _cut(mark: CaseMark) -> CaseMark:

@@ -128,6 +128,9 @@ def _item(item: ItemMark, given: Given | None) -> Iterator[str]:
         return
     yield f"<h2><code>{text(item.name)}</code>: {number(item.points)} of {number(item.of)}</h2>"
     right = sum(case.share == 1 for case in item.cases)
+    if right == len(item.cases) and item.points < item.of:  # judged together: each could be read, and no more is said
+        yield f"<p>Your answers to {right} hidden inputs, judged together:</p><pre>{text(item.advice)}</pre>"
+        return
     if right == len(item.cases):
         yield f"<p>Right on {'the hidden input' if right == 1 else f'all {right} hidden inputs'}.</p>"
         return

@@ -11,6 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 JSON = dict | list | str | int | float | bool | None
+KEPT = "kept by the grader"  # the key of a case's part that the learner's function is not given
+
+
+def asked(case: dict[str, JSON] | None) -> dict[str, JSON] | None:
+    """What of a case goes to the learner's function."""
+    return case and {name: value for name, value in case.items() if name != KEPT}
 
 
 @dataclass(frozen=True)
@@ -22,12 +28,15 @@ class Item:
         points: at most, shared equally by the cases.
         cases: the hidden keyword arguments for one learner, a dictionary a case, drawn from her own random numbers.
             JSON values; ``{"tensor": [...]}`` reaches the function as a float64 tensor, ``{"facts": {...}}`` as
-            `lessons_lib.advice.decide.Facts`. None: `name` is a value and not a function, and there is one case.
+            `lessons_lib.advice.decide.Facts`. What stands under `KEPT` is for the judge and never reaches it.
+            None: `name` is a value and not a function, and there is one case.
         expected: the right answer to a case, called with the case's arguments as the learner's function is; a tensor
             or a JSON value.
         tolerance: relative, of every number; an absolute 1e-9 is allowed beside it.
         gradient: arguments with respect to which the summed answer's gradient must be right too.
         judge: instead of a comparison with `expected`: (answer, case) -> share of the case's points in [0, 1].
+        together: instead of the mean of the cases' shares: (answers, cases) -> (share of the item's points, what to
+            say of it), for what shows over many cases only, as calibration does. An answer that never came is None.
         explain: what the feedback says about an answer that is not right, where the notebook has no check for it.
         own: the value is judged on the learner's own data: the case is ``{"ticket": …}``, which judge and explain
             get beside the answer, and the learner's code does not.
@@ -42,6 +51,7 @@ class Item:
     tolerance: float = 1e-6
     gradient: tuple[str, ...] = ()
     judge: Callable[[JSON, dict[str, JSON]], float] | None = None
+    together: Callable[[list[JSON], list[dict[str, JSON]]], tuple[float, str]] | None = None
     explain: Callable[..., str] | None = None
     own: bool = False
     person: bool = False

@@ -1,4 +1,4 @@
-"""Checks of the capstone: a typed claim about each dataset, a gate for its paragraph, and the rule `choose(facts)`.
+"""Checks of the capstone: a typed claim about each dataset, and a gate for its paragraph.
 
 A claim is marked by machine, from menus and from three numbers of the learner's own sample. A paragraph is not: the
 gate returns it with what is missing or passes it on to a person, and says so. What is right about a claim is not
@@ -14,17 +14,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from lessons_lib.advice.decide import Facts, briefs, walk
+from lessons_lib.advice.decide import Facts, briefs, load_tree, recommend, walk
 from lessons_lib.data import samples
 from lessons_lib.data.figures import implied_flip
 from lessons_lib.grading import tickets
 from lessons_lib.grading.verdict import Answer, Verdict
-from lessons_lib.lessons.lesson09 import checks
-from lessons_lib.lessons.lesson09.checks import SECOND, check_choose
 from lessons_lib.methods import METHODS
 
-__all__ = ["RUBRIC", "check_choose", "check_claim", "check_paragraph", "my_rows", "print_menus"]
+__all__ = ["RUBRIC", "check_claim", "check_paragraph", "my_rows", "print_menus"]
 
+SECOND = 0.5  # what a defensible second answer earns
 TOLERANCE = 0.001  # of a share, either way: three decimals
 ARGUED, MEASURED = 0.6, 0.4  # what the argument and the three numbers are worth
 
@@ -260,12 +259,38 @@ def facts_of(name: str, found: Mapping[str, float]) -> Facts:
     return Facts(shape, rows=5000, prompts=300, **known, **vars(briefs()[name].constraints))
 
 
+def share(answer: object, facts: Facts) -> float:
+    """What an answer earns: 1 for the tree's choice or a tie with it, one half for a defensible second, else 0."""
+    advice = recommend(facts)
+    if not isinstance(answer, str) or answer not in METHODS:
+        return 0.0
+    if answer == advice.choice or answer in advice.ties:
+        return 1.0
+    return SECOND if answer in second_answers(facts) else 0.0
+
+
+def second_answers(facts: Facts) -> dict[str, str]:
+    """The defensible second answers to a case, each with the reason that makes it one.
+
+    They are what either end of the flip rate's interval would lead to, the other readings of the data that
+    `recommend` names, and the runner-up where most of the ratings could be paired.
+    """
+    advice, found = recommend(facts), {}
+    for end in (facts.flip_low, facts.flip_high):
+        if end is not None:
+            found[walk(replace(facts, flip_rate=end))[1].method] = f"the flip rate may as well be {end:.0%}"
+    found |= dict(advice.alternatives)
+    if advice.choice == "kto" and (facts.unpaired or 0) < load_tree().thresholds["MOST"].value:
+        found[advice.runner_up] = advice.why_runner_up
+    return {method: why for method, why in found.items() if method not in (advice.choice, *advice.ties)}
+
+
 def choice_share(name: str, choice: object, found: Mapping[str, float]) -> float:
     """What a choice earns: 1 for the tree's own or a tie with it, one half for an alternative that the brief argues."""
     brief = briefs()[name]
     if not isinstance(choice, str) or choice not in (brief.argued, *brief.alternatives):
         return 0.0
-    return max(SECOND, checks.share(choice, facts_of(name, found)))
+    return max(SECOND, share(choice, facts_of(name, found)))
 
 
 def mistakes(name: str, claim: Mapping, found: Mapping[str, float]) -> Iterator[tuple[str, str]]:

@@ -2,15 +2,13 @@
 
 import itertools
 import math
-import random
 import runpy
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from lessons_lib.advice.decide import Facts, briefs, recommend
-from lessons_lib.data import samples
+from lessons_lib.advice.decide import briefs
 from lessons_lib.data.profile import profile
 from lessons_lib.grading import assignments, pages, report, tickets
 from lessons_lib.grading.marking import CaseMark, ItemMark, Mark
@@ -246,36 +244,6 @@ def test_the_class_report_shows_paragraphs_to_a_person(paragraphs):
     shown = report.class_report(batch, [])
     assert "cannot pull without end" in shown and "passed on to a person" in shown
     assert "not marked by machine" in pages.feedback(batch, Learner("ada"))
-
-
-# ---------------------------------------------------------------- the rule
-
-
-@pytest.fixture(scope="module")
-def rule_item(root):
-    return runpy.run_path(root / "exercises/specs/ex14.py")["EXERCISE"].items[-1]
-
-
-def test_the_rule_is_marked_on_hidden_datasets_and_luck_is_not(rule_item, solution):
-    drawn = [rule_item.cases(random.Random(seed)) for seed in range(12)]
-
-    def mark(choose, cases):
-        return sum(rule_item.judge(choose(Facts(**c["facts"]["facts"])), c) for c in cases) / len(cases)
-
-    assert all(mark(solution.choose, cases) == 1 for cases in drawn)
-    for method in METHODS:
-        assert max(mark(lambda facts, m=method: m, cases) for cases in drawn) <= 0.55
-    luck = random.Random(0)
-    guessed = [mark(lambda facts: luck.choice(list(METHODS)), cases) for cases in drawn]
-    assert sum(guessed) / len(guessed) < 0.45
-    assert drawn[0] != drawn[1]
-    chosen = {recommend(Facts(**c["facts"]["facts"])).choice for c in drawn[0]}
-    assert chosen == set(METHODS)
-
-
-def test_the_hidden_datasets_are_not_the_learners_own():
-    hidden = samples.draw(TULU1, tickets.hidden(b"s" * 32, "ada", "14_capstone", "choose"))
-    assert hidden != my_rows(TULU1, tickets.ticket(b"s" * 32, "ada", "14_capstone"))
 
 
 def test_an_item_on_own_data_gets_the_ticket_for_its_case():
