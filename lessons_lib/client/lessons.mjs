@@ -360,6 +360,8 @@ class ExplorerView {
     this.connectControls();
     this.connectReading();
     this.connectConfigs();
+    this.connectCopy();
+    this.texts = [...el.querySelectorAll("[data-says]")];
     el.querySelector("fieldset").disabled = false;
     this.set(link.start(this), false);
   }
@@ -371,8 +373,8 @@ class ExplorerView {
   }
 
   connectControls() {
-    this.inputs.forEach((input, i) => {
-      input.addEventListener("input", () => this.set({ [this.sliders[i].name]: +input.value }));
+    this.inputs.forEach((input, i) => { // of a fieldset, one of the buttons in it
+      input.addEventListener("input", ({ target }) => this.set({ [this.sliders[i].name]: +target.value }));
     });
     const { presets } = this.parts;
     this.buttons = [...this.el.querySelectorAll(".lx-presets button")];
@@ -403,10 +405,22 @@ class ExplorerView {
     });
   }
 
+  connectCopy() {
+    const button = this.el.querySelector(".lx-config button");
+    if (!button) return;
+    button.disabled = false;
+    button.addEventListener("click", async () => {
+      try { await navigator.clipboard.writeText(button.previousElementSibling.textContent); } catch { return; } // it stands there
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 3000);
+    });
+  }
+
   set(values, remember = true) {
     this.sliders.forEach((slider, i) => {
       if (slider.name in values) this.state[i] = Math.max(0, Math.min(slider.texts.length - 1, values[slider.name]));
       const text = slider.texts[this.state[i]], input = this.inputs[i];
+      if (input.elements) return void (input.elements[this.state[i]].checked = true);
       if (+input.value !== this.state[i]) input.value = this.state[i];
       if (!input.nextElementSibling) return; // a <select> says its own value
       input.setAttribute("aria-valuetext", text);
@@ -416,6 +430,12 @@ class ExplorerView {
     const sentences = this.el.querySelectorAll(".lx-readout p");
     this.parts.readouts.forEach((pieces, i) => {
       sentences[i].textContent = pieces.map(([text, block]) => text + (block ? this.row(block)[0] : "")).join("");
+    });
+    this.parts.texts.forEach((block, i) => {
+      const text = this.row(block)[0], node = this.texts[i];
+      if (node.textContent === text) return; // a status is read out when it changes
+      node.textContent = text;
+      if ("word" in node.parentElement.dataset) node.parentElement.dataset.word = text;
     });
     this.parts.presets.forEach((preset, i) => {
       const on = this.sliders.every((s, k) => !(s.name in preset) || preset[s.name] === this.state[k]);
@@ -442,7 +462,7 @@ const address = {
       try { await navigator.clipboard.writeText(location.href); button.textContent = "Link copied"; } catch { button.textContent = location.href; }
       setTimeout(() => { button.textContent = "Copy link"; }, 3000);
     });
-    view.el.querySelector("fieldset").append(button);
+    (view.el.querySelector(".lx-actions") ?? view.el.querySelector("fieldset")).append(button);
     addEventListener("hashchange", () => view.set(address.read(view), false));
     return address.read(view);
   },

@@ -13,7 +13,7 @@ import itertools
 import math
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -44,6 +44,7 @@ class Slider:
         values: numbers in order, or words, which make a choice instead of a track.
         default: one of `values`.
         text: how a value is written: a format specification such as ".3g" or ",d".
+        buttons: words side by side to tap, in place of a list to open.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Slider:
     values: tuple
     default: object
     text: str = ".4g"
+    buttons: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "values", tuple(self.values))
@@ -208,6 +210,43 @@ class Readout:
 
 
 @dataclass(frozen=True)
+class Lights:
+    """A row of names under a sentence; `says` gives the word under each, which also sets its look."""
+
+    sentence: Callable
+    says: Mapping[str, Callable]
+
+
+@dataclass(frozen=True)
+class Card:
+    """The answer to what the sliders ask, in words: each a function of the sliders that gives a text.
+
+    Args:
+        headline: the answer.
+        lights: rows of names.
+        lines: label -> what stands beside it; a line whose text is "" is not shown.
+        config: (label, function): a text to copy, such as a trainer's settings.
+        notes: slider -> a word beside its label, such as "not asked"; "" for none.
+    """
+
+    headline: Callable
+    lights: tuple[Lights, ...] = ()
+    lines: Mapping[str, Callable] = field(default_factory=dict)
+    config: tuple[str, Callable] | None = None
+    notes: Mapping[str, Callable] = field(default_factory=dict)
+
+    def texts(self) -> Iterator[tuple[str, Callable]]:
+        """(label, function) of all but the notes, in the order of the markup; a sentence needs no label."""
+        yield "", self.headline
+        for row in self.lights:
+            yield "", row.sentence
+            yield from row.says.items()
+        yield from self.lines.items()
+        if self.config:
+            yield self.config
+
+
+@dataclass(frozen=True)
 class Series:
     """One function of one mark, the sliders that move it, where it is computed (None: once) and drawn."""
 
@@ -236,6 +275,7 @@ class ExplorerSpec:
         presets: a button's label and the slider values it sets; sliders left out keep their place.
         trl: for explorers that set hyper-parameters: {"ipo": {"tau": "tau"}} maps a method's
             hyper-parameter to the slider that sets it, for the button that copies a TRL config.
+        card: the answer in words, where the sliders are questions.
     """
 
     name: str
@@ -245,6 +285,7 @@ class ExplorerSpec:
     readouts: tuple[Readout, ...] = ()
     presets: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     trl: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    card: Card | None = None
 
     def __post_init__(self):
         for part in ("sliders", "panels", "readouts"):
@@ -253,11 +294,13 @@ class ExplorerSpec:
             raise UserError(f"explorer {self.name!r}: expected a name of small letters, digits and hyphens")
         for preset in self.presets.values():
             self.state(**preset)
+        if strangers := set(self.card.notes if self.card else ()) - {s.name for s in self.sliders if s.buttons}:
+            raise UserError(f"explorer {self.name!r}: a note stands beside buttons; {sorted(strangers)} has none")
         for readout in self.readouts:
             missing = {name for _, name, _ in readout.pieces if name} ^ set(readout.parts)
             if missing:
                 raise UserError(f"readout {readout.template!r}: parts and template differ in {sorted(missing)}")
-        _ = self.series, self.reads
+        _ = self.series, self.reads, self.texts
 
     @cached_property
     def by_name(self) -> dict[str, Slider]:
@@ -283,6 +326,27 @@ class ExplorerSpec:
             {name: self._series(readout.template, function, None) for name, function in readout.parts.items()}
             for readout in self.readouts
         ]
+
+    @cached_property
+    def texts(self) -> list[Series]:
+        """The functions behind the notes, by slider, and behind the card's other texts, in the order of the markup."""
+        if self.card is None:
+            return []
+        notes = [(name, self.card.notes[name]) for name in self.by_name if name in self.card.notes]
+        return [self._series(where, function, None) for where, function in (*notes, *self.card.texts())]
+
+    def answers(self, **values) -> list[str]:
+        """What the notes and the card say at these slider values."""
+        state = self.state(**values)
+        return [series.row(state)[0] for series in self.texts]
+
+    def lines(self, **values) -> list[str]:
+        """The card as lines of text: its headline, and each label with what stands beside it."""
+        if self.card is None:
+            return []
+        texts = self.answers(**values)[len(self.card.notes) :]
+        labelled = zip(self.card.texts(), texts, strict=True)
+        return [f"{label}: {text}" if label else text for (label, _), text in labelled if text]
 
     def evaluate(self, **values) -> list[list[list[list[float]]]]:
         """What is drawn at these slider values: per panel, per mark, per function, the list of values."""

@@ -100,6 +100,7 @@ def all_series(explorer: ExplorerSpec) -> Iterator[tuple[Series, str | None]]:
             yield from ((series, None) for series in mark)
     for readout, reads in zip(explorer.readouts, explorer.reads, strict=True):
         yield from ((reads[name], spec) for _, name, spec in readout.pieces if name)
+    yield from ((series, "") for series in explorer.texts)
 
 
 def pack(explorer: ExplorerSpec) -> tuple[list[dict], bytes, dict[str, int]]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import zip_longest
 
 from lessons_lib import plots
 from lessons_lib.errors import UserError
-from lessons_lib.explorers.core import Axis, Band, Bars, ExplorerSpec, Panel, Point, Slider
+from lessons_lib.explorers.core import Axis, Band, Bars, Card, ExplorerSpec, Panel, Point, Slider
 from lessons_lib.explorers.figure import panel_svg
 from lessons_lib.explorers.pack import pack
 from lessons_lib.explorers.scales import short
@@ -70,6 +70,7 @@ def spec(explorer: ExplorerSpec, headers: list[dict]) -> dict:
         "panels": panels,
         "readouts": readouts,
         "trl": list(configs(explorer).values()),
+        "texts": list(blocks),
     }
 
 
@@ -106,13 +107,19 @@ def markup(explorer: ExplorerSpec, pictures: Sequence[str] = (), data: str = "")
     panels = "".join(_panel_markup(*part) for part in parts)
     readouts = "".join(f"<p>{escape(sentence)}</p>" for sentence in explorer.sentences())
     title = escape(explorer.title)
+    answers = iter(explorer.answers())
+    controls = "".join(_control(explorer, slider, answers) for slider in explorer.sliders)
+    form = (
+        f'<form class="lx-controls" autocomplete="off"><fieldset disabled>'
+        f'<legend class="lx-hidden">Settings</legend>'
+        f'<div class="lx-sliders">{controls}</div>{_presets(explorer)}</fieldset></form>'
+    )
+    if explorer.card:
+        form = f'<div class="lx-ask">{form}{_card(explorer.card, answers)}</div>'
     return (
         f'<section class="lx" id="{explorer.name}" aria-labelledby="{explorer.name}-title">'
         f'<p class="lx-title" id="{explorer.name}-title">{title}</p>'
-        f'<form class="lx-controls" autocomplete="off"><fieldset disabled>'
-        f'<legend class="lx-hidden">Settings</legend>'
-        f'<div class="lx-sliders">{"".join(_control(explorer.name, s) for s in explorer.sliders)}</div>'
-        f"{_presets(explorer)}</fieldset></form>"
+        f"{form}"
         f'<div class="lx-readout" role="status">{readouts}</div>'
         f'<div class="lx-panels">{panels}</div>'
         f"{_config_buttons(explorer)}"
@@ -121,8 +128,11 @@ def markup(explorer: ExplorerSpec, pictures: Sequence[str] = (), data: str = "")
     )
 
 
-def _control(explorer: str, slider: Slider) -> str:
-    name, start = f"{explorer}-{slider.name}", slider.index(slider.default)
+def _control(explorer: ExplorerSpec, slider: Slider, answers: Iterator[str]) -> str:
+    name, start = f"{explorer.name}-{slider.name}", slider.index(slider.default)
+    if slider.buttons:
+        noted = explorer.card is not None and slider.name in explorer.card.notes
+        return _buttons(slider, start, _says("span", next(answers)) if noted else "")
     label = f'<label for="{name}">{escape(slider.label)}</label>'
     if slider.is_choice:
         options = "".join(
@@ -136,6 +146,47 @@ def _control(explorer: str, slider: Slider) -> str:
         f'max="{len(slider.values) - 1}" step="1" value="{start}" aria-valuetext="{text}">'
         f'<output for="{name}" aria-live="off">{text}</output></div>'
     )
+
+
+def _buttons(slider: Slider, start: int, note: str) -> str:
+    """A question whose answers are tapped: radio buttons, which arrow keys move between."""
+    answers = "".join(
+        f'<label><input type="radio" name="{slider.name}-answer" value="{i}"{" checked" * (i == start)}>'
+        f"<span>{escape(text)}</span></label>"
+        for i, text in enumerate(slider.texts)
+    )
+    return (
+        f'<fieldset class="lx-choice" name="{slider.name}"><legend>{escape(slider.label)} {note}</legend>'
+        f"<div>{answers}</div></fieldset>"
+    )
+
+
+def _says(tag: str, text: str) -> str:
+    """An element whose text the script keeps up to date, in the order of `ExplorerSpec.texts`."""
+    return f"<{tag} data-says>{escape(text)}</{tag}>"
+
+
+def _card(card: Card, answers: Iterator[str]) -> str:
+    headline = f'<p class="lx-headline" role="status">{_says("b", next(answers))}</p>'
+    lights = "".join(
+        f'<div class="lx-lights">{_says("p", next(answers))}<ul>'
+        f"{''.join(_entry('li', 'b', name, 'span', next(answers)) for name in row.says)}</ul></div>"
+        for row in card.lights
+    )
+    lines = "".join(_entry("div", "dt", label, "dd", next(answers)) for label in card.lines)
+    config = ""
+    if card.config:
+        config = (
+            f'<details class="lx-config"><summary>{escape(card.config[0])}</summary>{_says("pre", next(answers))}'
+            '<button type="button" disabled>Copy</button></details>'
+        )
+    return f'<div class="lx-card">{headline}{lights}<dl>{lines}</dl><div class="lx-actions">{config}</div></div>'
+
+
+def _entry(tag: str, name_tag: str, name: str, text_tag: str, text: str) -> str:
+    """A name and what is said of it; the word stands as an attribute as well, for the style sheet."""
+    word = escape(text, quote=True)
+    return f'<{tag} data-word="{word}"><{name_tag}>{escape(name)}</{name_tag}>{_says(text_tag, text)}</{tag}>'
 
 
 def _presets(explorer: ExplorerSpec) -> str:

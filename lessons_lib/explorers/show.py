@@ -54,7 +54,7 @@ class Explorer(ExplorerSpec):
         from lessons_lib import plots  # matplotlib takes longer to load than an explorer to make
         from lessons_lib.explorers import figure, page
 
-        still = {"text/plain": "\n".join([self.title, *self.sentences()])}
+        still = {"text/plain": "\n".join([self.title, *self.sentences(), *self.lines()])}
         if self.panels:
             still["image/png"] = base64.b64encode(plots.png(figure.picture(self))).decode()
         if is_published():

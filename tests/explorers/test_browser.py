@@ -15,7 +15,7 @@ from lessons_lib.explorers import page as static
 from lessons_lib.explorers.scales import round_up, short, tick_texts, ticks
 from lessons_lib.lessons.lesson05.explorer import ipo_stops
 from lessons_lib.quiz import Quiz
-from tests.explorers.test_explorers import everything
+from tests.explorers.test_explorers import everything, questions
 
 pytestmark = pytest.mark.browser
 TAU, BETA = "#ipo-stops-tau", "#ipo-stops-beta"
@@ -222,6 +222,46 @@ def test_every_kind_of_mark_is_drawn(open_page, tmp_path):
         assert fills and all(page.locator(f"pattern{name}").count() == 1 for name in set(fills)), (
             "hatches that are there"
         )
+
+
+CARD = "els => els.map((el) => el.textContent)"
+
+
+def test_a_tapped_answer_changes_the_card_the_address_and_what_is_copied(open_page, tmp_path):
+    explorer = questions()
+    with served(tmp_path, static.html(explorer)) as url:
+        page = open_page(390, url=url, permissions=["clipboard-read", "clipboard-write"])
+        for when in ("evening", "morning"):
+            for milk in ("much", "a <little>", "no"):
+                page.get_by_label(when, exact=True).click()
+                page.get_by_label(milk, exact=True).click()
+                assert page.locator("[data-says]").evaluate_all(CARD) == explorer.answers(when=when, milk=milk)
+        page.get_by_label("evening", exact=True).click()
+        words = page.locator(".lx-lights li").evaluate_all("els => els.map((el) => el.dataset.word)")
+        assert words == ["", "this"]
+        assert not page.locator("dt", has_text="Milk").is_visible()  # nothing to say
+        assert page.locator("legend", has_text="With milk?").inner_text() == "With milk? not asked"
+        page.get_by_text("The order").click()
+        page.get_by_role("button", name="Copy", exact=True).click()
+        assert page.evaluate("navigator.clipboard.readText()") == "order('evening', milk='no')"
+        page.get_by_role("button", name="Copy link").click()
+        page.get_by_role("button", name="Link copied").wait_for()
+        link = page.evaluate("navigator.clipboard.readText()")
+        again = open_page(1300, url=link)
+        assert again.locator(".lx-headline").inner_text() == "Tea"
+        assert again.get_by_label("evening").is_checked()
+
+
+def test_answers_are_chosen_by_keyboard(open_page, tmp_path):
+    with served(tmp_path, static.html(questions())) as url:
+        page = open_page(url=url)
+        page.keyboard.press("Tab")
+        page.keyboard.press("ArrowRight")
+        assert page.locator(".lx-headline").inner_text() == "Tea"
+        assert page.evaluate("document.activeElement.value") == "1"
+        page.keyboard.press("Tab")
+        page.keyboard.press("ArrowLeft")  # round to the last
+        assert page.get_by_label("much").is_checked()
 
 
 def number(text: str) -> float:

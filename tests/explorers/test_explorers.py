@@ -19,9 +19,11 @@ from lessons_lib.explorers import (
     Axis,
     Band,
     Bars,
+    Card,
     Curve,
     Explorer,
     Level,
+    Lights,
     Panel,
     Point,
     Readout,
@@ -88,6 +90,33 @@ def everything() -> Explorer:
     )  # fmt: skip
 
 
+def questions() -> Explorer:
+    """Two questions whose answers are tapped, the second asked of some only, and their card."""
+    return Explorer(
+        name="questions",
+        title="Which drink?",
+        sliders=[
+            Slider("when", "When?", ("morning", "evening"), "morning", buttons=True),
+            Slider("milk", "With milk?", ("no", "a <little>", "much"), "no", buttons=True),
+        ],
+        card=Card(
+            lambda when: "Coffee" if when == "morning" else "Tea",
+            lights=(
+                Lights(
+                    lambda when: f"In the {when}:",
+                    {
+                        "coffee": lambda when: "this" if when == "morning" else "",
+                        "tea": lambda when: "this" if when == "evening" else "",
+                    },
+                ),
+            ),
+            lines={"Milk": lambda when, milk: milk if when == "morning" else "", "Cups": lambda: "1 & no more"},
+            config=("The order", lambda when, milk: f"order({when!r}, milk={milk!r})"),
+            notes={"milk": lambda when: "not asked" if when == "evening" else ""},
+        ),
+    )
+
+
 # ---------------------------------------------------------------- declarations
 
 
@@ -120,6 +149,10 @@ def test_a_curve_moves_with_the_sliders_its_function_names():
             lambda: Explorer("a", "t", [Slider("tau", "τ", (1, 2), 1)], [
                 Panel("p", Axis("x", 0, 1), Axis("y", 0, 1), [Curve("c", lambda x, taus: x)])]),
             "c in 'p': its function takes taus, which is no slider; the sliders are tau",
+        ),
+        (
+            lambda: Explorer("a", "t", [Slider("x", "x", ("1", "2"), "1")], card=Card(str, notes={"x": lambda: ""})),
+            "a note stands beside buttons; ['x'] has none",
         ),
         (lambda: Explorer("a", "t", [], [Panel("p", Axis("x"), Axis("y"), [Curve("c", lambda x: x)])]), "x axis 'x'"),
     ],
@@ -160,7 +193,18 @@ def test_importing_explorers_brings_neither_torch_nor_widgets():
 # ---------------------------------------------------------------- packed values
 
 
-@pytest.mark.parametrize("explorer", [ipo_stops(), everything()], ids=lambda e: e.name)
+def test_a_card_answers_in_words():
+    explorer = questions()
+    assert explorer.lines(milk="much") == [
+        *("Coffee", "In the morning:", "coffee: this", "Milk: much", "Cups: 1 & no more"),
+        "The order: order('morning', milk='much')",
+    ]
+    assert explorer.lines(when="evening")[:3] == ["Tea", "In the evening:", "tea: this"]
+    assert explorer.answers(when="evening")[0] == "not asked" and explorer.answers()[0] == ""
+    assert explorer._repr_mimebundle_()[0]["text/plain"].startswith("Which drink?\nCoffee\n")
+
+
+@pytest.mark.parametrize("explorer", [ipo_stops(), everything(), questions()], ids=lambda e: e.name)
 def test_the_page_holds_what_python_computes(explorer):
     headers, block, _ = pack(explorer)
     data = gzip.decompress(block)
@@ -256,6 +300,18 @@ def test_every_control_is_native_labelled_and_speaks(markup):
         assert f'<output for="{name}" aria-live="off">0.1</output>' in markup
     assert '<option value="1">SGD</option>' in page.html(everything())
     assert 'role="status"><p>IPO stops at a margin of 5 nats.' in markup
+
+
+def test_questions_are_native_buttons_and_the_card_stands_without_a_script():
+    text = page.html(questions())
+    assert '<fieldset class="lx-choice" name="milk"><legend>With milk? <span data-says></span></legend>' in text
+    assert text.count('<input type="radio" name="milk-answer"') == 3 and text.count(" checked>") == 2
+    assert "a &lt;little&gt;" in text and "<little>" not in text.replace('"a <little>"', "")
+    assert '<p class="lx-headline" role="status"><b data-says>Coffee</b></p>' in text
+    assert '<li data-word="this"><b>coffee</b><span data-says>this</span></li>' in text
+    assert '<li data-word=""><b>tea</b><span data-says></span></li>' in text
+    assert '<div data-word="1 &amp; no more"><dt>Cups</dt><dd data-says>1 &amp; no more</dd></div>' in text
+    assert text.count("data-says") == len(questions().texts)
 
 
 def test_the_default_picture_needs_no_script_and_takes_the_pages_colours(markup):
