@@ -53,7 +53,8 @@ class Setup:
 
 
 @lru_cache(maxsize=1)
-def _shop(setup: Setup) -> samples.Shop:
+def shop_of(setup: Setup) -> samples.Shop:
+    """The model of a setup, loaded once."""
     return samples.Shop(setup.model, bf16=setup.in_bf16, device=setup.device)
 
 
@@ -144,7 +145,7 @@ def _final(evaluator: Evaluator, model) -> tuple[dict, dict, list[dict]]:
 @lru_cache(maxsize=2)
 def _untouched(setup: Setup, seed: int) -> tuple[dict, dict, list[dict]]:
     """What `_final` says of the untouched model, which no regime changes."""
-    return _final(_evaluator(setup, seed), _shop(setup).model)
+    return _final(_evaluator(setup, seed), shop_of(setup).model)
 
 
 def search(setup: Setup, regime: str, arm: str, point: Point, seed: int) -> list[dict]:
@@ -181,7 +182,7 @@ def train(
     at: Callable[[int, object], None] = lambda *_: None,
 ):
     """(the model that an arm's setting makes of the untouched one, the number of steps made)."""
-    shop, table = _shop(setup), REGIMES[regime]
+    shop, table = shop_of(setup), REGIMES[regime]
     rows, batches, weights = _data(setup, regime, seed, ARMS[arm].method)
     config = TrainConfig(
         hyperparameters={**point.strength, **(weights if ARMS[arm].method == "kto" else {})},
@@ -248,12 +249,12 @@ def _of_first(evaluator: Evaluator, model, replies: list[list[int]]) -> dict[str
 
 @lru_cache(maxsize=2)
 def _evaluator(setup: Setup, seed: int) -> Evaluator:
-    return Evaluator(_shop(setup), seed=seed)
+    return Evaluator(shop_of(setup), seed=seed)
 
 
 @lru_cache(maxsize=2)
 def _validation(setup: Setup, seed: int) -> Evaluator:
-    return Evaluator(_shop(setup), split="validation", seed=seed)
+    return Evaluator(shop_of(setup), split="validation", seed=seed)
 
 
 @lru_cache(maxsize=4)
@@ -265,7 +266,7 @@ def _data(setup: Setup, regime: str, seed: int, method: str) -> tuple[TokenRows,
 
 
 def _token_rows(setup: Setup, rows: list[dict], columns: tuple[str, ...]) -> TokenRows:
-    shop = _shop(setup)
+    shop = shop_of(setup)
     return loop.token_rows(rows, columns, _reference_logps(setup), encode_prompt=shop.encode, encode=shop.encode_reply)
 
 
@@ -278,7 +279,7 @@ def _reference_logps(setup: Setup) -> dict[tuple[str, tuple[int, ...]], float]:
     from lessons_lib.models import pretrained
     from lessons_lib.training.scoring import score_rows
 
-    shop, pool = _shop(setup), samples.pool("train")
+    shop, pool = shop_of(setup), samples.pool("train")
     prompts = [pool.prompt(index) for index in range(len(pool.replies))]
     rows = [{"prompt": prompt, "completion": pool.completion(i), "label": True} for i, prompt in enumerate(prompts)]
     tokens = loop.token_rows(rows, ("completion",), encode_prompt=shop.encode, encode=shop.encode_reply)

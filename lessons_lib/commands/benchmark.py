@@ -33,10 +33,11 @@ def add_arguments(parser) -> None:
     )
     parser.add_argument(
         "--part",
-        choices=("matrix", "tuning", "scale", "transfer"),
+        choices=("matrix", "tuning", "scale", "transfer", "texts"),
         default="matrix",
         help="arms on regimes (default); the search for each arm's setting; 1,000 to 100,000 preferences; "
-        "other models of the lab, after `lab build --size llama` and `--size large`",
+        "other models of the lab, after `lab build --size llama` and `--size large`; of the shop, the few runs whose texts "
+        "the course shows",
     )
     parser.add_argument("--regimes", nargs="+", metavar="NAME", help="of the matrix (default: all)")
     parser.add_argument("--sizes", nargs="+", metavar="SIZE", help="of the transfer part: llama, large (default: both)")
@@ -108,11 +109,11 @@ def _how(arguments, most: int | None = None) -> dict:
 
 def _run_shop(arguments) -> int:
     """The comparison in the shop: its search, or its final runs."""
-    from lessons_lib.benchmark import shop_design, shop_record
+    from lessons_lib.benchmark import shop_design, shop_record, shop_texts
     from lessons_lib.benchmark.shop_runs import Setup
 
-    if arguments.part not in ("matrix", "tuning"):
-        raise UserError(f"--part: the shop has matrix and tuning, got {arguments.part}")
+    if arguments.part not in ("matrix", "tuning", "texts"):
+        raise UserError(f"--part: the shop has matrix, tuning and texts, got {arguments.part}")
     if arguments.quick:
         vars(arguments).update(SHOP_QUICK)
     regimes = _known("--regimes", arguments.regimes, shop_design.REGIMES)
@@ -122,6 +123,9 @@ def _run_shop(arguments) -> int:
     command = shlex.join(["python", "-m", "lessons_lib", *sys.argv[1:]])
     what = {"regimes": regimes, "arms": arms, "command": command}
     how = _how(arguments, most=1 if arguments.device != "cpu" else SHOP_PROCESSES)
+    if arguments.part == "texts":
+        print(shop_texts.record(arguments.out, setup, command=command, **how))
+        return 0
     if arguments.part == "tuning":
         _print_shop_search(shop_record.tune(arguments.out, setup, **what, **how))
         return 0

@@ -157,7 +157,7 @@ def test_a_run_at_another_setting_is_made_again():
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["--part", "scale"], "--part: the shop has matrix and tuning, got scale"),
+        (["--part", "scale"], "--part: the shop has matrix, tuning and texts, got scale"),
         (["--arms", "cdpo"], "--arms: expected some of dpo, ipo, kto, orpo, simpo, sft, untouched, got cdpo"),
         (["--regimes", "cyclic"], "--regimes: expected some of clean, noisy_40, near_deterministic, unary_10"),
         (["--jobs", "0"], "--jobs: expected at least 1, got 0"),
