@@ -176,7 +176,7 @@ def shown(reply: Mapping) -> str:
 
 
 def learn_now(arm: str = "dpo", *, train_now: bool, seed: int = SEED) -> str:
-    """What a lesson's cell prints: a run made now where that is wanted and the model can be had, else the recorded one."""
+    """What a lesson's cell prints: a run made now, where that is wanted and the model can be had; else the recorded."""
     if train_now:
         try:
             return before_and_after(fine_tune(arm, seed=seed))

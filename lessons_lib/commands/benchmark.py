@@ -36,8 +36,8 @@ def add_arguments(parser) -> None:
         choices=("matrix", "tuning", "scale", "transfer", "texts"),
         default="matrix",
         help="arms on regimes (default); the search for each arm's setting; 1,000 to 100,000 preferences; "
-        "other models of the lab, after `lab build --size llama` and `--size large`; of the shop, the few runs whose texts "
-        "the course shows",
+        "other models of the lab, after `lab build --size llama` and `--size large`; of the shop, the few runs "
+        "whose texts the course shows",
     )
     parser.add_argument("--regimes", nargs="+", metavar="NAME", help="of the matrix (default: all)")
     parser.add_argument("--sizes", nargs="+", metavar="SIZE", help="of the transfer part: llama, large (default: both)")
