@@ -4,11 +4,14 @@ The same question as `design` asks of small models, asked of a pre-trained one i
 see the same pairs in the same batches for as many steps, may try as many settings, and may stop half-way; settings and
 stop are chosen on validation requests by what one would really have, the votes of annotators like those who labelled
 the data. The choice by gold reward is kept beside it. Seeds 0 to 4 report, seed 100 searches.
+
+People's own preferences (`lab.shop.human`) have no gold reward. There, choice and report are by held-out pair accuracy:
+on how many pairs the chosen reply gained more log-prob than the rejected one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from lessons_lib.benchmark.design import FIVE, Arm, Point, Regime, strength_grid
@@ -18,6 +21,7 @@ PAIRS = STEPS * BATCH  # fresh pairs, seen once
 FEW_PAIRS, PASSES = 48, 8
 THUMBS = 2 * PAIRS
 STOPS = (0.5, 1.0)  # shares of a run's steps after which it may be stopped
+LOG_STOPS = (0.25, *STOPS)  # … where an arm may have few rows of its own in a log, and see each of them often
 SEEDS = range(5)
 SEARCH_SEED = 100
 VOTERS = 3  # annotators who judge each validation reply
@@ -68,15 +72,62 @@ REGIMES: Mapping[str, Regime] = MappingProxyType(
         ),
         "unary_10": Regime(
             "thumbs, 1 up to 10 down",
-            f"a log of {THUMBS} thumbs, one up to ten down; pair methods take the pairs in it",
+            f"a log of {THUMBS} thumbs, one up to ten down; all arms get the log, the same steps and the same stops: "
+            "KTO sees every thumb once, pair methods the pairs that are in it and SFT its likes as often as that takes",
             kind="log",
             draw={"up_share": 1 / 11},
             pairs=THUMBS,
             steps=STEPS,
         ),
+        "human": Regime(
+            "human pairs",
+            f"{PAIRS} pairs of hh_rlhf_harmless, one pass; measured on pairs of other conversations",
+            kind="human",
+            pairs=PAIRS,
+            steps=STEPS,
+        ),
+        "human_thumbs": Regime(
+            "human thumbs",
+            f"{THUMBS} thumbs, half of them up, on as many conversations of hh_rlhf_harmless: no two replies to one",
+            kind="human log",
+            pairs=THUMBS,
+            steps=STEPS,
+        ),
     }
 )
-STAGE_1 = (*REGIMES, "human")  # human pairs have no gold reward: they are compared by held-out pair accuracy
+STAGE_1 = ("clean", "noisy_40", "near_deterministic", "unary_10", "human")
+
+
+def is_log(regime: str) -> bool:
+    """Whether its rows are thumbs."""
+    return "log" in REGIMES[regime].kind
+
+
+def is_human(regime: str) -> bool:
+    """Whether people wrote and judged its rows, so that nobody knows a gold reward."""
+    return "human" in REGIMES[regime].kind
+
+
+def stops(regime: str) -> tuple[float, ...]:
+    """The shares of the steps after which every arm may stop there."""
+    return LOG_STOPS if is_log(regime) else STOPS
+
+
+def arms_of(regime: str) -> tuple[str, ...]:
+    """The arms that a regime can compare.
+
+    Against people's pairs the untouched model is the yardstick itself, at one half by definition; and in thumbs on
+    different conversations a pair method finds no pair.
+    """
+    if not is_human(regime):
+        return tuple(ARMS)
+    return ("kto", "sft") if is_log(regime) else TRAINED
+
+
+def cells(regimes: Iterable[str], arms: Sequence[str]) -> list[tuple[str, str]]:
+    """The (regime, arm) that can be run, of those wanted."""
+    return [(regime, arm) for regime in regimes for arm in arms if arm in arms_of(regime)]
+
 
 DELTA = 0.25
 """Gold points. A difference whose whole interval lies within ±DELTA is called "equivalent".

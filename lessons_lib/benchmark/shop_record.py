@@ -14,7 +14,7 @@ import pandas as pd
 from lessons_lib.benchmark import design, shop_design, tuning
 from lessons_lib.benchmark.design import Point
 from lessons_lib.benchmark.record import in_order
-from lessons_lib.benchmark.shop_design import ARMS, EDGE_ROUNDS, REGIMES, SEARCH_SEED, TRAINED
+from lessons_lib.benchmark.shop_design import ARMS, EDGE_ROUNDS, SEARCH_SEED, STAGE_1, TRAINED
 from lessons_lib.benchmark.shop_runs import Run, Search, Setup
 from lessons_lib.errors import UserError
 from lessons_lib.lab.shop import samples
@@ -28,7 +28,8 @@ def tune(folder: Path, setup: Setup, *, regimes: Sequence[str], arms: Sequence[s
     """The search in every regime wanted, the clean one first, from whose choice the others start; the table's path."""
     path, arms = folder / f"{TUNING}.parquet", [arm for arm in arms if arm in TRAINED]
     for regime in sorted(regimes, key=lambda name: name != "clean"):
-        for wanted in _rounds(folder, setup, regime, arms):
+        own = [arm for arm in arms if arm in shop_design.arms_of(regime)]
+        for wanted in _rounds(folder, setup, regime, own):
             path = in_order(folder, TUNING, Search(setup), Search.KEY, wanted, command, **how)
     return path
 
@@ -105,7 +106,7 @@ def matrix(
     **how,
 ) -> Path:
     """Every arm on every regime with every seed at the chosen settings; the table's path."""
-    cells = [(regime, arm) for regime in regimes for arm in arms]
+    cells = shop_design.cells(regimes, arms)
     missing = [f"{arm} in {regime}" for regime, arm in cells if ARMS[arm].method and (regime, arm) not in chosen]
     if missing:
         raise UserError(f"no setting has been searched for {', '.join(missing)}; run --part tuning first")
@@ -115,7 +116,7 @@ def matrix(
 
 
 def missing(table: pd.DataFrame) -> list[tuple[str, str, int]]:
-    """The (regime, arm, seed) of stage 1 that a table of final runs does not hold; human pairs are counted apart."""
+    """The (regime, arm, seed) of stage 1 that a table of final runs does not hold."""
     done = set(table[["regime", "arm", "seed"]].itertuples(index=False, name=None))
-    whole = [(regime, arm, seed) for regime in REGIMES for arm in ARMS for seed in shop_design.SEEDS]
+    whole = [(*cell, seed) for cell in shop_design.cells(STAGE_1, tuple(ARMS)) for seed in shop_design.SEEDS]
     return [item for item in whole if item not in done]

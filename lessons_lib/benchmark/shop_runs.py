@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ from accelerate import Accelerator
 from lessons_lib.benchmark import design, loop
 from lessons_lib.benchmark.design import Point, Regime
 from lessons_lib.benchmark.runs import BROKEN, arranged, draw_rows
-from lessons_lib.benchmark.shop_design import ARMS, BATCH, REGIMES, STOPS, VOTERS, WARMUP
+from lessons_lib.benchmark.shop_design import ARMS, BATCH, REGIMES, VOTERS, WARMUP, is_human, stops
 from lessons_lib.lab.pairs import preference
-from lessons_lib.lab.shop import samples
+from lessons_lib.lab.shop import human, samples
 from lessons_lib.lab.shop.evaluation import Evaluator
 from lessons_lib.lab.shop.gold import Gold
+from lessons_lib.metrics import mean_interval
 from lessons_lib.models.precision import bf16_pays
 from lessons_lib.training.collation import Batch, TokenRows
 from lessons_lib.training.config import TrainConfig
@@ -95,8 +97,11 @@ def run(setup: Setup, regime: str, arm: str, point: Point | None, seed: int) -> 
 
     Besides the measures of `Evaluation.row`: `curve`, JSON, what became of the first `CURVE` test requests at the steps
     between; `texts`, JSON, the replies to the eight fixed requests at each of these steps and at the end; and the
-    CPU-seconds of training and of measuring.
+    CPU-seconds of training and of measuring. On people's pairs, see `_human_run`, there are no texts to keep.
     """
+    if is_human(regime):
+        assert point, "the untouched model has nothing to compare itself with"
+        return _human_run(setup, regime, arm, point, seed)
     evaluator, curve, texts = _evaluator(setup, seed), [], {}
     stop = round(point.stop * REGIMES[regime].steps) if point else 0
     looks = {round(share * stop) for share in CURVE_SHARES}
@@ -120,19 +125,50 @@ def run(setup: Setup, regime: str, arm: str, point: Point | None, seed: int) -> 
     curve.append({"step": made, **last})
     texts[made] = said
     seconds["measure"] += time.process_time() - start
-    setting = design.written(point) if point else dict.fromkeys(("strength", "learning_rate", "stop"))
     return {
-        **{"regime": regime, "arm": arm, "seed": seed},
-        **setup.written,
-        **setting,
-        "device": setup.device,
-        "steps": made,
-        "broken": made < stop,  # the loss was no longer finite: measured with the weights of the step before
+        **_identity(setup, regime, arm, point, seed, made),
         **measures,
         "curve": json.dumps(curve),
         "texts": json.dumps(texts, ensure_ascii=False),
         "cpu_seconds": seconds["train"],
         "cpu_seconds_measuring": seconds["measure"],
+    }
+
+
+def _human_run(setup: Setup, regime: str, arm: str, point: Point, seed: int) -> dict:
+    """Train on people's pairs or thumbs, and measure on pairs of other conversations; a row of the table.
+
+    Its measures are those of `human.PairEvaluator` and forgetting, no text among them.
+    """
+    _data(setup, regime, seed, ARMS[arm].method)
+    start = time.process_time()
+    model, made = train(setup, regime, arm, point, seed)
+    trained = time.process_time()
+    texts = _evaluator(setup, seed)
+    measured = _human_evaluator(setup, "test")(model)
+    measured["forgetting"] = mean_interval(texts.human_nll(model) - texts.untouched_human_nll)
+    row = _identity(setup, regime, arm, point, seed, made)
+    for name, interval in measured.items():
+        row |= {name: interval.estimate, f"{name}_ci": interval.half_width}
+    return row | {"cpu_seconds": trained - start, "cpu_seconds_measuring": time.process_time() - trained}
+
+
+def _identity(setup: Setup, regime: str, arm: str, point: Point | None, seed: int, made: int) -> dict:
+    """What tells one run from another, how far it came, and how often it saw each of its rows."""
+    row = {"regime": regime, "arm": arm, "seed": seed, **setup.written}
+    how = {"device": setup.device, "steps": made}
+    if point is None:
+        nothing = dict.fromkeys(("strength", "learning_rate", "stop"))
+        return {**row, **nothing, **how, "broken": False, "rows": 0, "passes": 0.0}
+    rows, batches, _ = _data(setup, regime, seed, ARMS[arm].method)
+    return {
+        **row,
+        **design.written(point),
+        **how,
+        # the loss was no longer finite: measured with the weights of the step before
+        "broken": made < round(point.stop * REGIMES[regime].steps),
+        "rows": len(rows),
+        "passes": sum(len(batch.rows) for batch in batches[:made]) / len(rows),
     }
 
 
@@ -149,27 +185,32 @@ def _untouched(setup: Setup, seed: int) -> tuple[dict, dict, list[dict]]:
 
 
 def search(setup: Setup, regime: str, arm: str, point: Point, seed: int) -> list[dict]:
-    """Train at one setting and measure on the validation requests after each of `STOPS`; a row for each.
+    """Train at one setting and measure on validation requests after each of the regime's stops; a row for each.
 
-    `votes` is what settings are chosen by, `gold` stands beside it.
+    `votes` is what settings are chosen by, `gold` stands beside it. People's pairs are votes already: there it is the
+    held-out pair accuracy, and nobody knows gold.
     """
-    steps = {round(stop * REGIMES[regime].steps): stop for stop in STOPS}
-    evaluator = _validation(setup, seed)
-    found = {stop: {"votes": 0.0, "gold": BROKEN} for stop in STOPS}
+    steps = {round(stop * REGIMES[regime].steps): stop for stop in stops(regime)}
+    found = {stop: {"votes": 0.0, "gold": math.nan if is_human(regime) else BROKEN} for stop in stops(regime)}
     start = time.process_time()
 
     def look(step: int, model) -> None:
         if step in steps:
-            read = evaluator.read(evaluator.sample(model))
-            found[steps[step]] = {
-                "votes": votes(REGIMES[regime], read, _untouched_reply(), seed),
-                "gold": float(read.total.mean()),
-            }
+            found[steps[step]] = _looked(setup, regime, model, seed)
 
     train(setup, regime, arm, point, seed, at=look)
     row = {"regime": regime, "arm": arm, "seed": seed, **setup.written, **design.written(point)}
     row["cpu_seconds"] = time.process_time() - start
     return [{**row, "stop": stop, **measured} for stop, measured in found.items()]
+
+
+def _looked(setup: Setup, regime: str, model, seed: int) -> dict[str, float]:
+    """A model's votes and gold reward on validation requests."""
+    if is_human(regime):
+        return {"votes": _human_evaluator(setup, "validation")(model)["accuracy"].estimate, "gold": math.nan}
+    evaluator = _validation(setup, seed)
+    read = evaluator.read(evaluator.sample(model))
+    return {"votes": votes(REGIMES[regime], read, _untouched_reply(), seed), "gold": float(read.total.mean())}
 
 
 def train(
@@ -257,12 +298,21 @@ def _validation(setup: Setup, seed: int) -> Evaluator:
     return Evaluator(shop_of(setup), split="validation", seed=seed)
 
 
+@lru_cache(maxsize=2)
+def _human_evaluator(setup: Setup, split: str) -> human.PairEvaluator:
+    return human.PairEvaluator(shop_of(setup), split=split)
+
+
 @lru_cache(maxsize=4)
 def _data(setup: Setup, regime: str, seed: int, method: str) -> tuple[TokenRows, list[Batch], dict[str, float]]:
     """What a method trains on, see `runs.arranged`."""
-    drawn = draw_rows(REGIMES[regime], samples.pool("train"), seed)
-    rows = partial(_token_rows, setup)
-    return arranged(drawn, method, rows, batch_size=BATCH, steps=REGIMES[regime].steps, seed=seed)
+    table = REGIMES[regime]
+    if is_human(regime):
+        drawn = {"human": human.draw_pairs, "human log": human.draw_thumbs}[table.kind](table.pairs, seed=seed)
+        rows = partial(_human_rows, setup)
+    else:
+        drawn, rows = draw_rows(table, samples.pool("train"), seed), partial(_token_rows, setup)
+    return arranged(drawn, method, rows, batch_size=BATCH, steps=table.steps, seed=seed)
 
 
 def _token_rows(setup: Setup, rows: list[dict], columns: tuple[str, ...]) -> TokenRows:
@@ -270,19 +320,39 @@ def _token_rows(setup: Setup, rows: list[dict], columns: tuple[str, ...]) -> Tok
     return loop.token_rows(rows, columns, _reference_logps(setup), encode_prompt=shop.encode, encode=shop.encode_reply)
 
 
+def _human_rows(setup: Setup, rows: list[dict], columns: tuple[str, ...]) -> TokenRows:
+    encode = shop_of(setup).encode_reply  # their prompts are in chat form already
+    return loop.token_rows(rows, columns, _human_reference_logps(setup), encode_prompt=encode, encode=encode)
+
+
 @lru_cache(maxsize=1)
 def _reference_logps(setup: Setup) -> dict[tuple[str, tuple[int, ...]], float]:
-    """Summed log-prob under the untouched model of every training reply in the pool, by prompt and token ids.
+    """Of every training reply in the pool, see `_scored`."""
+    pool = samples.pool("train")
+    replies = [(pool.prompt(index), pool.completion(index)) for index in range(len(pool.replies))]
+    return _scored(setup, replies, shop_of(setup).encode)
 
-    A minute's work, kept in the model's cache: all runs share it.
+
+@lru_cache(maxsize=1)
+def _human_reference_logps(setup: Setup) -> dict[tuple[str, tuple[int, ...]], float]:
+    """Of both replies of every training pair, see `_scored`."""
+    replies = [(pair["prompt"], pair[side]) for pair in human.pairs("train") for side in ("chosen", "rejected")]
+    return _scored(setup, replies, shop_of(setup).encode_reply)
+
+
+def _scored(
+    setup: Setup, replies: list[tuple[str, str]], encode_prompt: Callable[[str], list[int]]
+) -> dict[tuple[str, tuple[int, ...]], float]:
+    """Summed log-prob under the untouched model of (prompt, reply), by prompt and token ids.
+
+    Some minutes' work, kept in the model's cache: all runs share it.
     """
     from lessons_lib.models import pretrained
     from lessons_lib.training.scoring import score_rows
 
-    shop, pool = shop_of(setup), samples.pool("train")
-    prompts = [pool.prompt(index) for index in range(len(pool.replies))]
-    rows = [{"prompt": prompt, "completion": pool.completion(i), "label": True} for i, prompt in enumerate(prompts)]
-    tokens = loop.token_rows(rows, ("completion",), encode_prompt=shop.encode, encode=shop.encode_reply)
+    shop, prompts = shop_of(setup), [prompt for prompt, _ in replies]
+    rows = [{"prompt": prompt, "completion": reply, "label": True} for prompt, reply in replies]
+    tokens = loop.token_rows(rows, ("completion",), encode_prompt=encode_prompt, encode=shop.encode_reply)
     logps = score_rows(
         shop.model,
         tokens,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lessons_lib import COMMAND
@@ -115,8 +116,8 @@ def _run_shop(arguments) -> int:
     if arguments.part not in ("matrix", "tuning", "texts"):
         raise UserError(f"--part: the shop has matrix, tuning and texts, got {arguments.part}")
     if arguments.quick:
-        vars(arguments).update(SHOP_QUICK)
-    regimes = _known("--regimes", arguments.regimes, shop_design.REGIMES)
+        vars(arguments).update({name: value for name, value in SHOP_QUICK.items() if not getattr(arguments, name)})
+    regimes = _known("--regimes", arguments.regimes or shop_design.STAGE_1, shop_design.REGIMES)
     arms = _known("--arms", arguments.arms, shop_design.ARMS)
     bf16 = {"bf16": True, "float32": False, None: None}[arguments.precision]
     setup = Setup(arguments.device, bf16) if not arguments.model else Setup(arguments.device, bf16, arguments.model)
@@ -131,11 +132,14 @@ def _run_shop(arguments) -> int:
         return 0
     seeds = _seeds(arguments.seeds or f"0-{shop_design.SEEDS[-1]}")
     chosen = shop_record.points(shop_record.searched(arguments.out, setup))
-    if arguments.quick and not all((regime, arm) in chosen for regime in regimes for arm in arms):
+    if arguments.quick and not set(shop_design.cells(regimes, arms)) <= set(chosen):
         print("nothing has been searched yet: settings from short trials, a first look and no comparison")
         chosen = {(regime, arm): point for regime in regimes for arm, point in shop_design.STARTING.items()}
     path = shop_record.matrix(arguments.out, setup, chosen, seeds=seeds, **what, **how)
-    _print(path, {"checkpoint": setup.model})
+    for measure, wanted in (("gold", False), ("accuracy", True)):
+        asked = [regime for regime in regimes if shop_design.is_human(regime) == wanted]
+        if asked:
+            _print(path, {"checkpoint": setup.model}, measure, asked)
     _print_texts(path, setup.model)
     left = shop_record.missing(shop_record.final(path))
     if left:
@@ -151,8 +155,8 @@ def _print_texts(path: Path, model: str) -> None:
     from lessons_lib.recorded import store
 
     table = store.read(path.stem, path.parent)
-    runs = table[table["checkpoint"] == model].to_dict("records")
-    for place, request in enumerate(fixed_requests()[:2]):
+    runs = [run for run in table[table["checkpoint"] == model].to_dict("records") if isinstance(run.get("texts"), str)]
+    for place, request in enumerate(fixed_requests()[:2] if runs else ()):
         print(f"\n{request.person}: {request.words} ({request.price} dollars)")
         for run in runs:
             *_, last = json.loads(run["texts"]).values()
@@ -162,17 +166,19 @@ def _print_texts(path: Path, model: str) -> None:
 def _print_shop_search(path: Path) -> None:
     """What the search chose by votes, with the choice by gold reward beside it."""
     from lessons_lib.benchmark import shop_record, tuning
+    from lessons_lib.benchmark.shop_design import is_human
     from lessons_lib.recorded import store
 
     table = store.read(path.stem, path.parent)
     by_gold = shop_record.points(table, "gold")
     for row in tuning.choose(table, shop_record.BY).to_dict("records"):
         gold = by_gold[row["regime"], row["arm"]]
+        and_gold = f"; by gold: {dict(gold.strength)} {gold.learning_rate:g} stop {gold.stop:g}"
         edges = " and ".join(f"{row[name + '_edge']} {name}" for name in ("rate", "strength") if row[name + "_edge"])
         print(
             f"{row['regime']:20} {row['arm']:6} {row['strength']} {row['learning_rate']:g} stop {row['stop']:g}: "
-            f"{row[shop_record.BY]:.3f} of the votes{f' (at the edge: {edges})' if edges else ''}; "
-            f"by gold: {dict(gold.strength)} {gold.learning_rate:g} stop {gold.stop:g}"
+            f"{row[shop_record.BY]:.3f} of the votes{f' (at the edge: {edges})' if edges else ''}"
+            f"{'' if is_human(row['regime']) else and_gold}"
         )
     print(f"{len(table)} rows in {path}")
 
@@ -196,7 +202,7 @@ def _choices(folder: Path):
     return tuning.choose(store.read(tuning.NAME, folder if store.has_table(tuning.NAME, folder) else None))
 
 
-def _print(path: Path, only: dict[str, str]) -> None:
+def _print(path: Path, only: dict[str, str], measure: str | None = None, regimes: Sequence[str] = ()) -> None:
     """The table as means over seeds, of the rows with `only` these values, and where it lies."""
     from lessons_lib.benchmark import reading
     from lessons_lib.recorded import store
@@ -204,7 +210,9 @@ def _print(path: Path, only: dict[str, str]) -> None:
     table = store.read(path.stem, path.parent)
     for column, value in only.items():
         table = table[table[column] == value]
-    measure = next(name for name in ("reward", "accuracy", "gold") if name in table)
+    if regimes:
+        table = table[table["regime"].isin(regimes)]
+    measure = measure or next(name for name in ("reward", "accuracy", "gold") if name in table)
     if "regime" in table:
         found = reading.matrix(table, measure)
         print(f"{measure}, mean over seeds and its 95 % interval")

@@ -41,9 +41,22 @@ def test_every_arm_tries_six_settings_first(arm):
 @pytest.mark.parametrize("regime", REGIMES)
 def test_a_regime_hands_out_as_many_pairs_as_its_steps_take(regime):
     table = REGIMES[regime]
-    passes = table.steps * shop_design.BATCH * (2 if table.kind == "log" else 1) / table.pairs
+    passes = table.steps * shop_design.BATCH * (2 if shop_design.is_log(regime) else 1) / table.pairs
     assert passes == (shop_design.PASSES if regime == "near_deterministic" else 1)
-    assert all(round(stop * table.steps) == stop * table.steps for stop in shop_design.STOPS)
+    assert all(round(stop * table.steps) == stop * table.steps for stop in shop_design.stops(regime))
+
+
+def test_a_regime_is_run_by_the_arms_that_it_can_compare():
+    assert shop_design.arms_of("clean") == tuple(ARMS)
+    assert shop_design.arms_of("human") == TRAINED  # the untouched model is what the others are compared with
+    assert shop_design.arms_of("human_thumbs") == ("kto", "sft")  # no two replies to one conversation: no pairs
+    cells = shop_design.cells(["human_thumbs", "human"], ["dpo", "kto", "untouched"])
+    assert cells == [("human_thumbs", "kto"), ("human", "dpo"), ("human", "kto")]
+
+
+def test_where_rows_are_few_every_arm_may_stop_sooner():
+    assert shop_design.stops("unary_10") == shop_design.stops("human_thumbs") == (0.25, 0.5, 1.0)
+    assert shop_design.stops("clean") == shop_design.stops("human") == (0.5, 1.0)
 
 
 def test_what_lies_beyond_an_edge_is_tried_and_a_best_inside_ends_the_search():

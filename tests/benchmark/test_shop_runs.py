@@ -1,6 +1,7 @@
 """The shop's runs, on a model so small that it babbles: what is drawn, measured, written down and taken up again."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,11 @@ import pytest
 from lessons_lib.__main__ import main
 from lessons_lib.benchmark import shop_record, shop_runs
 from lessons_lib.benchmark.design import Point
-from lessons_lib.benchmark.shop_design import ARMS, BATCH, REGIMES
+from lessons_lib.benchmark.shop_design import ARMS, BATCH, REGIMES, is_human
 from lessons_lib.benchmark.shop_runs import Run, Setup, votes
+from lessons_lib.data import twins
 from lessons_lib.errors import UserError
-from lessons_lib.lab.shop import evaluation, samples
+from lessons_lib.lab.shop import evaluation, human, samples
 from lessons_lib.lab.shop.gold import POINTS, Gold
 from lessons_lib.lab.shop.requests import requests
 from lessons_lib.recorded import store
@@ -71,7 +73,7 @@ def few(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("regime", [name for name in REGIMES if not is_human(name)])
 def test_all_arms_of_a_regime_and_seed_see_the_same_replies(babbler, regime):
     def replies(arm, step):
         rows, batches, _ = shop_runs._data(babbler, regime, 3, ARMS[arm].method)
@@ -130,6 +132,44 @@ def test_the_search_goes_on_from_what_it_found(babbler, few, tmp_path, monkeypat
     assert shop_record.points(rows, "gold")["clean", "dpo"] != chosen["clean", "dpo"]
 
 
+@pytest.fixture
+def few_people(monkeypatch):
+    """Invented rows in place of people's, and as few as they are: the machinery is the same."""
+    monkeypatch.setattr(human.real, "load", twins.load)
+    few = {name: replace(REGIMES[name], pairs=16, steps=4) for name in ("human", "human_thumbs")}
+    monkeypatch.setattr(shop_runs, "REGIMES", {**REGIMES, **few})
+    caches = (human._splits, shop_runs._human_evaluator, shop_runs._human_reference_logps, shop_runs._data)
+    for cached in caches:
+        cached.cache_clear()
+    yield
+    for cached in caches:
+        cached.cache_clear()
+
+
+@pytest.mark.slow
+def test_a_run_on_peoples_pairs_is_measured_on_others_and_keeps_no_text(babbler, few_people, tmp_path, monkeypatch):
+    monkeypatch.setattr(human, "SHARES", {"train": 0.6, "validation": 0.2, "test": 0.2})
+    chosen = {("human", "dpo"): Point({"beta": 0.1}, 3e-3), ("human", "sft"): Point({}, 1e-9)}
+    wanted = {"regimes": ["human"], "seeds": [0], "command": "test", **HOW}
+    path = shop_record.matrix(tmp_path, babbler, chosen, arms=["untouched", "dpo", "sft"], **wanted)
+    table = store.read(path.stem, tmp_path).set_index("arm")
+    assert list(table.index) == ["dpo", "sft"] and "texts" not in table
+    dpo, hardly = table.loc["dpo"], table.loc["sft"]
+    assert dpo["rows"] == 16 and dpo["passes"] == 2.0 and dpo["steps"] == 4
+    assert dpo["margin"] == pytest.approx(dpo["chosen_gain"] - dpo["rejected_gain"], abs=1e-3)
+    assert 0 <= dpo["accuracy"] <= 1 and dpo["accuracy_ci"] > 0 and dpo["chosen_gain"] != 0
+    assert abs(hardly["margin"]) < 1e-3 and abs(hardly["forgetting"]) < 1e-4
+    held_out = {pair["prompt"] for pair in human.pairs("test")}
+    assert held_out and not held_out & {pair["prompt"] for pair in human.draw_pairs(16, seed=0)}
+
+
+@pytest.mark.slow
+def test_the_search_on_peoples_pairs_votes_by_accuracy(babbler, few_people):
+    rows = shop_runs.search(babbler, "human_thumbs", "kto", Point({"beta": 0.1}, 3e-3), 100)
+    assert [row["stop"] for row in rows] == [0.25, 0.5, 1.0]
+    assert all(0 <= row["votes"] <= 1 and np.isnan(row["gold"]) for row in rows)
+
+
 def test_final_runs_ask_for_the_search_first(tmp_path):
     with pytest.raises(UserError, match="no setting has been searched for dpo in clean; run --part tuning first"):
         shop_record.matrix(
@@ -145,7 +185,7 @@ def test_without_a_search_there_are_no_settings(tmp_path, monkeypatch):
 def test_what_of_stage_1_is_missing_is_counted():
     table = pd.DataFrame([{"regime": "clean", "arm": "dpo", "seed": seed} for seed in range(3)])
     left = shop_record.missing(table)
-    assert len(left) == 4 * 7 * 5 - 3 and ("clean", "dpo", 3) in left and ("clean", "dpo", 0) not in left
+    assert len(left) == 4 * 7 * 5 + 6 * 5 - 3 and ("clean", "dpo", 3) in left and ("clean", "dpo", 0) not in left
 
 
 def test_a_run_at_another_setting_is_made_again():

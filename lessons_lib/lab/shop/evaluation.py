@@ -87,7 +87,7 @@ class Evaluator:
         found = self.read(replies)
         kl, untouched_logps = self.drift(model, replies)
         better, worse = (self._score(model, *pair) for pair in self._held_out)
-        nll = self._human_nll(model)
+        nll = self.human_nll(model)
         return Evaluation(
             gold=mean_interval(found.total),
             parts={part: mean_interval(count) for part, count in found.counts.items()},
@@ -98,7 +98,7 @@ class Evaluator:
             chosen_logp=mean_interval(better),
             rejected_logp=mean_interval(worse),
             human_nll=mean_interval(nll),
-            forgetting=mean_interval(nll - self._untouched_human_nll),
+            forgetting=mean_interval(nll - self.untouched_human_nll),
         )
 
     def drift(self, model, replies: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -143,13 +143,15 @@ class Evaluator:
         )
         return (prompts, best), (prompts, worst)
 
-    def _human_nll(self, model) -> np.ndarray:
+    def human_nll(self, model) -> np.ndarray:
+        """Negative log-prob of each of `human_texts`, nats a token."""
         ids = [self.shop.tokenizer(text, add_special_tokens=False)["input_ids"] for text in human_texts()]
         return -self._score(model, [text[:1] for text in ids], [text[1:] for text in ids], average=True)
 
     @cached_property
-    def _untouched_human_nll(self) -> np.ndarray:
-        return self._human_nll(self.shop.model)
+    def untouched_human_nll(self) -> np.ndarray:
+        """The same of the untouched model."""
+        return self.human_nll(self.shop.model)
 
 
 def human_texts() -> tuple[str, ...]:

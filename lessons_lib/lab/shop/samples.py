@@ -34,7 +34,13 @@ POOL = Path(__file__).parent / "pool.npz"
 
 def chat(prompt: str) -> str:
     """A prompt in the model's chat form, without the default system message, which speaks of an AI assistant."""
-    return f"<|im_start|>user\n{prompt}{END}\n<|im_start|>assistant\n"
+    return chat_of([("user", prompt)])
+
+
+def chat_of(turns: Iterable[tuple[str, str]]) -> str:
+    """A conversation of (role, text) in the model's chat form, up to where the assistant speaks next."""
+    said = "".join(f"<|im_start|>{role}\n{text}{END}\n" for role, text in turns)
+    return f"{said}<|im_start|>assistant\n"
 
 
 @dataclass(frozen=True, repr=False)
