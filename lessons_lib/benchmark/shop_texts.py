@@ -43,9 +43,10 @@ class Shown(NamedTuple):
 
 
 SHOWN = (
-    *(Shown("clean", arm, point) for arm, point in STARTING.items()),
-    # far too high a rate for so few pairs, so that one can read what becomes of the replies
+    Shown("clean", "dpo", STARTING["dpo"]),
+    # a high rate for few pairs seen often, so that one can read what becomes of the replies
     Shown("near_deterministic", "dpo", Point({"beta": 0.1}, 9e-5)),
+    *(Shown("clean", arm, STARTING[arm]) for arm in ("simpo", "kto", "orpo", "ipo", "sft")),
 )
 
 
