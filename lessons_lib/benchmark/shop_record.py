@@ -14,13 +14,12 @@ import pandas as pd
 from lessons_lib.benchmark import design, shop_design, tuning
 from lessons_lib.benchmark.design import Point
 from lessons_lib.benchmark.record import in_order
-from lessons_lib.benchmark.shop_design import ARMS, EDGE_ROUNDS, SEARCH_SEED, STAGE_1, TRAINED
+from lessons_lib.benchmark.shop_design import ARMS, EDGE_ROUNDS, SEARCH_SEED, TRAINED
+from lessons_lib.benchmark.shop_reading import NAME, TUNING
 from lessons_lib.benchmark.shop_runs import Run, Search, Setup
 from lessons_lib.errors import UserError
-from lessons_lib.lab.shop import samples
 from lessons_lib.recorded import store
 
-NAME, TUNING = "shop", "shop_tuning"
 BY = "votes"  # what settings are chosen by; by "gold" is kept beside it
 
 
@@ -82,12 +81,6 @@ def searched(folder: Path, setup: Setup) -> pd.DataFrame:
     return pd.DataFrame(rows) if rows or not store.has_table(TUNING, store.RECORDED) else store.read(TUNING)
 
 
-def final(path: Path) -> pd.DataFrame:
-    """The final runs of a table that were made with the model of the recorded ones."""
-    table = store.read(path.stem, path.parent)
-    return table[table["checkpoint"] == samples.MODEL]
-
-
 def points(searched: pd.DataFrame, by: str = BY) -> dict[tuple[str, str], Point]:
     """The chosen setting of each (regime, arm) that has been searched."""
     chosen = tuning.choose(searched, by).to_dict("records") if len(searched) else []
@@ -113,10 +106,3 @@ def matrix(
     wanted = [(*setup.written.values(), *cell, seed) for seed in seeds for cell in cells]
     work = Run(setup, chosen)
     return in_order(folder, NAME, work, Run.KEY, wanted, command, current=work.current, **how)
-
-
-def missing(table: pd.DataFrame) -> list[tuple[str, str, int]]:
-    """The (regime, arm, seed) of stage 1 that a table of final runs does not hold."""
-    done = set(table[["regime", "arm", "seed"]].itertuples(index=False, name=None))
-    whole = [(*cell, seed) for cell in shop_design.cells(STAGE_1, tuple(ARMS)) for seed in shop_design.SEEDS]
-    return [item for item in whole if item not in done]

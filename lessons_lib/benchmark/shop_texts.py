@@ -113,16 +113,22 @@ def watch(
 
 @functools.cache
 def _recorded() -> tuple[dict, ...]:
-    return tuple(store.read(NAME).to_dict("records"))
+    return tuple(store.so_far(store.RECORDED, NAME))
 
 
 def recorded(arm: str, regime: str = "clean") -> list[dict]:
     """The rows of a recorded run, as `watch` gives them."""
     rows = [row for row in _recorded() if (row["arm"], row["regime"]) == (arm, regime)]
     if not rows:
-        known = ", ".join(f"{shown.arm} on {REGIMES[shown.regime].label}" for shown in SHOWN)
+        known = ", ".join(f"{run.arm} on {run.regime}" for run in recorded_runs())
         raise UserError(f"recorded texts: expected one of {known}, got {arm} on {regime}")
     return rows
+
+
+def recorded_runs() -> list[Shown]:
+    """Those of `SHOWN` that have been recorded."""
+    done = {(row["regime"], row["arm"]) for row in _recorded()}
+    return [run for run in SHOWN if (run.regime, run.arm) in done]
 
 
 # A learner's own run --------------------------------------------------------------------------------------------

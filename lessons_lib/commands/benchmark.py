@@ -110,7 +110,7 @@ def _how(arguments, most: int | None = None) -> dict:
 
 def _run_shop(arguments) -> int:
     """The comparison in the shop: its search, or its final runs."""
-    from lessons_lib.benchmark import shop_design, shop_record, shop_texts
+    from lessons_lib.benchmark import shop_design, shop_reading, shop_record, shop_texts
     from lessons_lib.benchmark.shop_runs import Setup
 
     if arguments.part not in ("matrix", "tuning", "texts"):
@@ -141,7 +141,7 @@ def _run_shop(arguments) -> int:
         if asked:
             _print(path, {"checkpoint": setup.model}, measure, asked)
     _print_texts(path, setup.model)
-    left = shop_record.missing(shop_record.final(path))
+    left = shop_reading.missing(shop_reading.final(arguments.out))
     if left:
         print(f"{len(left)} runs of stage 1 are missing: nothing here says which method is ahead")
     return 0

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lessons_lib.__main__ import main
-from lessons_lib.benchmark import shop_record, shop_runs
+from lessons_lib.benchmark import shop_reading, shop_record, shop_runs
 from lessons_lib.benchmark.design import Point
 from lessons_lib.benchmark.shop_design import ARMS, BATCH, REGIMES, is_human
 from lessons_lib.benchmark.shop_runs import Run, Setup, votes
@@ -123,7 +123,7 @@ def test_the_search_goes_on_from_what_it_found(babbler, few, tmp_path, monkeypat
 
     monkeypatch.setattr(shop_runs, "search", pretend)
     shop_record.tune(tmp_path, babbler, regimes=["noisy_40", "clean"], arms=["dpo"], command="test", **HOW)
-    rows = store.read(shop_record.TUNING, tmp_path)
+    rows = store.read(shop_reading.TUNING, tmp_path)
     clean, noisy = (rows[(rows["regime"] == name) & (rows["stop"] == 1.0)] for name in ("clean", "noisy_40"))
     assert len(clean) == 6 + 2 and clean["learning_rate"].max() == 2.7e-4  # the grid, and one step beyond each edge
     assert len(noisy) == 5  # the choice with its neighbours
@@ -135,7 +135,8 @@ def test_the_search_goes_on_from_what_it_found(babbler, few, tmp_path, monkeypat
 @pytest.fixture
 def few_people(monkeypatch):
     """Invented rows in place of people's, and as few as they are: the machinery is the same."""
-    monkeypatch.setattr(human.real, "load", twins.load)
+    records = twins.load(human.DATASET)
+    monkeypatch.setattr(human.real, "load", lambda name: records)
     few = {name: replace(REGIMES[name], pairs=16, steps=4) for name in ("human", "human_thumbs")}
     monkeypatch.setattr(shop_runs, "REGIMES", {**REGIMES, **few})
     caches = (human._splits, shop_runs._human_evaluator, shop_runs._human_reference_logps, shop_runs._data)
@@ -184,7 +185,7 @@ def test_without_a_search_there_are_no_settings(tmp_path, monkeypatch):
 
 def test_what_of_stage_1_is_missing_is_counted():
     table = pd.DataFrame([{"regime": "clean", "arm": "dpo", "seed": seed} for seed in range(3)])
-    left = shop_record.missing(table)
+    left = shop_reading.missing(table)
     assert len(left) == 4 * 7 * 5 + 6 * 5 - 3 and ("clean", "dpo", 3) in left and ("clean", "dpo", 0) not in left
 
 

@@ -13,7 +13,8 @@ from lessons_lib.lab.shop.samples import END, chat
 @pytest.fixture(autouse=True)
 def invented(monkeypatch):
     """The dataset's look-alike: what is checked is the machinery."""
-    monkeypatch.setattr(human.real, "load", twins.load)
+    records = twins.load(human.DATASET)
+    monkeypatch.setattr(human.real, "load", lambda name: records)
     human._splits.cache_clear()
     yield
     human._splits.cache_clear()
