@@ -47,18 +47,6 @@ def test_a_log_is_voted_on_by_thumbs():
     assert votes(REGIMES["unary_10"], level, level, 0) == pytest.approx(expected, abs=0.02)
 
 
-@pytest.fixture(scope="module")
-def babbler(shop_model, tmp_path_factory):
-    """A model of the shop's family and tokenizer, too small to say anything."""
-    from lessons_lib.models import loading, making
-
-    folder = tmp_path_factory.mktemp("babbler")
-    tokenizer = loading.load_tokenizer(shop_model)
-    size = {"layers": 1, "width": 16, "heads": 2, "max_length": 256, "seed": 0}
-    loading.save(making.new_model("llama", vocab_size=len(tokenizer), **size), tokenizer, folder)
-    return Setup(model=str(folder), bf16=False)
-
-
 @pytest.fixture
 def few(monkeypatch):
     """Twelve requests a split and few looks: the machinery is the same."""
