@@ -1,7 +1,5 @@
 """The shop's texts: what is recorded can be read, a run of one's own says what it takes, and both are shown."""
 
-import json
-
 import pytest
 
 from lessons_lib.benchmark import shop_explorer, shop_texts
