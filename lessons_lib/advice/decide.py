@@ -1,9 +1,10 @@
-"""Which of the five methods fits a dataset and its constraints, why, and what would change the answer.
+"""Which of the five methods to start with, on what evidence, at what cost, and what would change the answer.
 
-`recommend(facts)` walks the decision tree of `decision.yaml`: three questions, thresholds, warnings and starting
-points, each saying whether a paper or our judgement stands behind it. Pure: the same facts give the same advice.
-Each leaf names the regimes of the matched benchmark that bear on it; where these have been recorded, the advice
-says what was measured there, also where it contradicts the rule.
+`recommend(facts)` keeps three things apart. The **mechanism**: the tree of `decision.yaml` asks three questions and
+ends at the method that was made for such data. The **evidence**: what our two worlds measured in the regimes nearest
+to the facts, and what others published (`evidence`, `choice`). The **cost**: passes, memory, stages, knobs. Where the
+evidence contradicts the mechanism, the advice follows the evidence and says so. Pure: the same facts and the same
+recorded runs give the same advice.
 """
 
 from __future__ import annotations
@@ -17,23 +18,14 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from lessons_lib.advice.choice import PILOT_SEEDS, Choice, Column, choose, pilot
+from lessons_lib.advice.evidence import FIVE, Better, Claim
 from lessons_lib.errors import UserError
 from lessons_lib.methods import METHODS
+from lessons_lib.metrics import Interval
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lessons_lib.data.findings import Profile
-
-NOTHING_MEASURED = (
-    "The matched comparison of the five methods has not been measured here yet: this advice rests on the papers "
-    "named and on our judgement."
-)
-MEASURED_IN_THE_LAB = (
-    "What is marked as measured here comes from small models in the lab, whose gold reward is known; the rest of this "
-    "advice rests on the papers named and on our judgement."
-)
-
 
 Checkpoint = Literal["base", "sft", "chat"]
 Reference = Literal["live", "precomputed", "none"]
@@ -177,15 +169,15 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What a rule or number rests on: our benchmark, a paper (`source`), or judgement."""
+class Source:
+    """What a rule or number of the tree rests on: a paper (`cites`), our benchmark's design, or judgement."""
 
     kind: Literal["benchmark", "paper", "judgement"]
     says: str
-    source: str = ""
+    cites: str = ""
 
     def __str__(self) -> str:
-        return f"{self.says} ({self.source or f'our {self.kind}'})"
+        return f"{self.says} ({self.cites or f'our {self.kind}'})"
 
 
 @dataclass(frozen=True)
@@ -194,7 +186,7 @@ class Threshold:
 
     value: float
     means: str
-    evidence: tuple[Evidence, ...]
+    sources: tuple[Source, ...]
 
 
 @dataclass(frozen=True)
@@ -211,7 +203,7 @@ class Answer:
     change: str
     if_instead: Mapping[str, Any]
     when: tuple[tuple, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,13 +214,30 @@ class Question:
 
 @dataclass(frozen=True)
 class Leaf:
-    """Where the tree ends: the method, the next best and why it could be, and the methods that are as good."""
+    """Where the tree ends: the method that was made for this, and what that predicts.
 
-    method: str
-    runner_up: str
-    why: str
-    ties: tuple[str, ...] = ()
-    measured_on: tuple[str, ...] = ()  # regimes of the benchmark that bear on it
+    Attributes:
+        key: its name in the tree. made_for: a key of `METHODS`. mechanism: what its paper argues, with `sources`.
+        claim: what the mechanism predicts of runs: see `evidence.badge`.
+        measured_on: regimes that bear on it. methods: those at hand here; all five where nothing rules any out.
+    """
+
+    key: str
+    made_for: str
+    claim: Claim
+    mechanism: str
+    sources: tuple[Source, ...]
+    measured_on: tuple[str, ...]
+    methods: tuple[str, ...] = FIVE
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A group of regimes, when it is meant, and by which facts the nearest of it are found."""
+
+    when: tuple[tuple, ...]
+    by: tuple[str, ...]
+    regimes: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -238,13 +247,12 @@ class Tree:
     thresholds: Mapping[str, Threshold]
     questions: Mapping[str, Question]
     leaves: Mapping[str, Leaf]
+    nearest: Sequence[Nearest]
+    nearest_too: Sequence[Nearest]
     alternatives: Sequence[Mapping]
     warnings: Sequence[Mapping]
     start: Mapping[str, Sequence[Mapping]]
-    evidence: Mapping[str, Evidence] = field(repr=False)
-
-
-_LISTS = ("ties", "measured_on")
+    sources: Mapping[str, Source] = field(repr=False)
 
 
 @cache
@@ -253,26 +261,32 @@ def load_tree() -> Tree:
     import yaml
 
     raw = yaml.safe_load(resources.files("lessons_lib.advice").joinpath("decision.yaml").read_text("utf-8"))
-    evidence = {key: Evidence(**record) for key, record in raw["evidence"].items()}
+    sources = {key: Source(**record) for key, record in raw["sources"].items()}
 
-    def behind(record: Mapping) -> tuple[Evidence, ...]:
-        return tuple(evidence[key] for key in record.get("evidence", ()))
+    def behind(record: Mapping) -> tuple[Source, ...]:
+        return tuple(sources[key] for key in record.get("sources", ()))
 
     def answer(a: Mapping) -> Answer:
         when = tuple(map(tuple, a.get("when", ())))
         return Answer(a["is"], a["then"], a["because"], a["change"], a["if_instead"], when, behind(a))
 
+    def leaf(key: str, record: Mapping) -> Leaf:
+        lists = {name: tuple(record[name]) for name in ("measured_on", "methods") if name in record}
+        return Leaf(key, record["made_for"], record["claim"], record["mechanism"], behind(record), **lists)
+
+    def group(record: Mapping) -> Nearest:
+        return Nearest(tuple(map(tuple, record["when"])), tuple(record["by"]), record["regimes"])
+
     return Tree(
         thresholds={k: Threshold(t["value"], t["means"], behind(t)) for k, t in raw["thresholds"].items()},
         questions={k: Question(q["asks"], tuple(map(answer, q["answers"]))) for k, q in raw["questions"].items()},
-        leaves={
-            k: Leaf(leaf["method"], leaf["runner_up"], leaf["why"], *(tuple(leaf.get(f, ())) for f in _LISTS))
-            for k, leaf in raw["leaves"].items()
-        },
+        leaves={key: leaf(key, record) for key, record in raw["leaves"].items()},
+        nearest=tuple(map(group, raw["nearest"])),
+        nearest_too=tuple(map(group, raw["nearest_too"])),
         alternatives=raw["alternatives"],
         warnings=raw["warnings"],
         start=raw["start"],
-        evidence=evidence,
+        sources=sources,
     )
 
 
@@ -300,7 +314,7 @@ def _holds(value: Any, relation: str, bound: Any = None) -> bool:
 
 
 def walk(facts: Facts) -> tuple[list[tuple[Question, Answer]], Leaf]:
-    """The questions asked with the answers given, and where they end."""
+    """The questions asked with the answers given, and the leaf where they end."""
     tree, path, key = load_tree(), [], "shape"
     while key in tree.questions:
         question = tree.questions[key]
@@ -308,6 +322,41 @@ def walk(facts: Facts) -> tuple[list[tuple[Question, Answer]], Leaf]:
         path.append((question, answer))
         key = answer.then
     return path, tree.leaves[key]
+
+
+def nearest(facts: Facts) -> tuple[str, ...]:
+    """The regimes of the benchmark whose rows and terms are nearest to these facts.
+
+    An estimate that may lie nearer to one regime or to another, by its interval, names both; an unknown one names all
+    of the group.
+
+    Example:
+        >>> nearest(Facts("paired", 4000, 2000, flip_rate=0.18, flip_low=0.12, flip_high=0.29))
+        ('clean', 'noisy_20')
+    """
+    tree = load_tree()
+    first = next(group for group in tree.nearest if holds(facts, group.when))
+    groups = [first, *(group for group in tree.nearest_too if holds(facts, group.when))]
+    return tuple(regime for group in groups for regime in _nearest_of(group, facts))
+
+
+def _nearest_of(group: Nearest, facts: Facts) -> list[str]:
+    values = [value for name in group.by if (value := getattr(facts, name)) is not None]
+    if not values:
+        return list(group.regimes)
+    close = {min(group.regimes, key=lambda regime: abs(group.regimes[regime] - value)) for value in values}
+    return [regime for regime in group.regimes if regime in close]
+
+
+def at_hand(facts: Facts) -> tuple[str, ...]:
+    """The methods that can be used at all: of ratings that make hardly a pair KTO; without a reference two."""
+    methods = FIVE
+    pairs, enough = facts.pairs or 0, load_tree().thresholds["PAIRED"].value
+    if facts.shape == "unpaired" and (not pairs or pairs < enough * facts.rows):
+        return ("kto",)
+    if facts.reference == "none":
+        methods = tuple(method for method in methods if not METHODS[method].needs_reference)
+    return methods
 
 
 # The recommendation
@@ -320,91 +369,202 @@ class Start:
     name: str
     value: float
     why: str
-    evidence: Evidence | None  # None: somebody set it
+    rests_on: Source | None  # None: somebody set it
 
     @property
     def source(self) -> str:
         """Where the value comes from, in words."""
-        return self.evidence.source if self.evidence and self.evidence.source else "our judgement"
+        return self.rests_on.cites if self.rests_on and self.rests_on.cites else "our judgement"
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What the benchmark found in a regime that bears on the answer: the method "wins", is "tied" or "behind"."""
+class Cost:
+    """What a method takes. Passes are forward passes for each pair (KTO: each response) in a training step.
 
-    regime: str
-    outcome: Literal["wins", "tied", "behind"]
-    says: str
+    Attributes:
+        policy_passes, reference_passes: the latter with a live reference; computed once beforehand they are 0.
+        stages: trainings from a base model on. knobs: hyper-parameters of the loss.
+        peak_gib, precomputed_gib: predicted peak of one GPU, all weights of a 7 B model trained in mixed precision on
+            one pair of 1,024 tokens at a time, with a live reference and with its log-probs computed beforehand.
+    """
+
+    policy_passes: int
+    reference_passes: int
+    stages: int
+    knobs: tuple[str, ...]
+    peak_gib: float
+    precomputed_gib: float
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What we would do, and how to argue with it.
+    """What we would do, on what evidence, and how to argue with it. Methods are keys of `METHODS`.
 
     Attributes:
-        choice: a key of `METHODS`. confidence: how sure we are, and `why_confidence`.
-        ties: methods that are as good; `cheaper`: of those and the choice, the one with the fewest forward passes.
-        path: (question, answer) pairs. reasons: sentences with the numbers that fired. evidence: behind them.
-        runner_up: the next best, and `why_runner_up`. flips: (change, method) that it would lead to, nearest first.
+        leaf: where the tree ended. made_for: the method the course's map sends there, and why: `mechanism`, `sources`.
+        start_with: the method to start with. default: whether it was taken because nothing could be told apart.
+        equivalents, cannot_tell, behind: how the others at hand stand to it, by the nearest runs of ours.
+        regrets: of all five, points of gold reward behind the best in the nearest regimes, with 95 % intervals.
+        gaps: start_with minus each other method at hand, with corrected intervals.
+        evidence: three columns, 46 k, 135 M and published, each with a badge and what it says.
+        verdict: what the evidence makes of the mechanism, in a sentence.
+        beyond: arms beyond the five that are ahead of it, or equivalent.
+        costs: of each method at hand.
+        path: (question, answer) pairs. reasons: sentences with the numbers that fired.
+        runner_up: the next best, and `why_runner_up`; "" where there is none.
+        flips: (change, method to start with then), nearest first.
         alternatives: (method, sentence), other readings of the same data.
+        how_sure, why_sure: how much to rely on it. pilot: what one pilot would tell.
         warnings: what to mend before training, most serious first. start: hyper-parameters to start from.
-        measured: what our benchmark says about the choice. evidence_so_far: what the whole rests on.
-        instead: what to do where the rows can teach none of the five; "" elsewhere.
+        regimes: the benchmark's, nearest to the facts. instead: said in place of all this, where no method would do.
     """
 
-    choice: str
-    confidence: Confidence
-    why_confidence: str
-    ties: tuple[str, ...]
-    cheaper: str
+    leaf: str
+    made_for: str
+    mechanism: str
+    sources: tuple[Source, ...]
+    start_with: str
+    default: bool
+    equivalents: tuple[str, ...]
+    cannot_tell: tuple[str, ...]
+    behind: tuple[str, ...]
+    regrets: dict[str, Interval]
+    gaps: dict[str, Interval]
+    evidence: tuple[Column, ...]
+    verdict: str
+    beyond: tuple[Better, ...]
+    costs: dict[str, Cost]
     path: tuple[tuple[str, str], ...]
     reasons: tuple[str, ...]
-    evidence: tuple[Evidence, ...]
     runner_up: str
     why_runner_up: str
     flips: tuple[tuple[str, str], ...]
     alternatives: tuple[tuple[str, str], ...]
+    how_sure: Confidence
+    why_sure: str
+    pilot: str
     warnings: tuple[str, ...]
     start: tuple[Start, ...]
-    measured: tuple[Measured, ...]
-    evidence_so_far: str
+    regimes: tuple[str, ...]
     instead: str = ""
 
+    @property
+    def badges(self) -> dict[str, str]:
+        """The three columns' badges by key."""
+        return {column.key: column.badge for column in self.evidence}
+
     def as_dict(self) -> dict:
+        """Plain dicts, lists and numbers, ready for JSON."""
         return asdict(self)
 
 
 def recommend(facts: Facts) -> Recommendation:
-    """Walk the tree and say what a careful colleague would say about the answer.
+    """Walk the tree, look at the evidence, and say what a careful colleague would say.
 
     Example:
-        >>> recommend(Facts("unpaired", rows=5000, prompts=900, up_share=0.9, unpaired=0.7)).choice
+        >>> recommend(Facts("unpaired", rows=5000, prompts=900, up_share=0.9, unpaired=1.0, pairs=0)).start_with
         'kto'
     """
     tree, (path, leaf) = load_tree(), walk(facts)
-    found = measured(leaf)
+    found = decided(facts)
     known = {**vars(facts), "chosen_shorter": facts.chosen_shorter}
     known = {name: 0 if value is None else value for name, value in known.items()}
+    runner_up, why_runner_up = _runner_up(found)
+    how_sure, why_sure = _how_sure(facts, leaf.key, found)
     return Recommendation(
-        leaf.method,
-        *_confidence(facts, leaf, found),
-        ties=leaf.ties,
-        cheaper=_cheapest((leaf.method, *leaf.ties)) if leaf.ties else "",
+        leaf=leaf.key,
+        made_for=leaf.made_for,
+        mechanism=leaf.mechanism,
+        sources=tuple(dict.fromkeys([*leaf.sources, *(item for _, answer in path for item in answer.sources)])),
+        **{name: getattr(found, name) for name in ("start_with", "default", "equivalents", "cannot_tell", "behind")},
+        regrets=found.regrets,
+        gaps=found.gaps,
+        evidence=found.columns,
+        verdict=_verdict(leaf, found),
+        beyond=found.beyond,
+        costs={method: cost(method) for method in at_hand(facts)},
         path=tuple((question.text, answer.label) for question, answer in path),
         reasons=tuple(answer.because.format(**known) for _, answer in path),
-        evidence=tuple(dict.fromkeys(item for _, answer in path for item in answer.evidence)),
-        runner_up=leaf.runner_up,
-        why_runner_up=leaf.why,
-        flips=_flips(facts, path, leaf),
+        runner_up=runner_up,
+        why_runner_up=why_runner_up,
+        flips=_flips(facts, path, found.start_with),
         alternatives=tuple(
             (a["method"], a["says"].format(**known)) for a in tree.alternatives if holds(facts, a["when"])
         ),
+        how_sure=how_sure,
+        why_sure=why_sure,
+        pilot=_pilot(found),
         warnings=tuple(w["says"].format(**known) for w in tree.warnings if holds(facts, w["when"])),
-        start=starting_point(leaf.method, facts),
-        measured=found,
-        evidence_so_far=evidence_so_far(),
+        start=starting_point(found.start_with, facts),
+        regimes=found.regimes,
         instead=_instead(facts),
     )
+
+
+def decided(facts: Facts) -> Choice:
+    """The choice for these facts: among the methods at hand, by the regimes nearest to them."""
+    leaf = walk(facts)[1]
+    return choose(leaf.key, leaf.made_for, leaf.claim, nearest(facts), leaf.measured_on, at_hand(facts))
+
+
+def named(methods: Sequence[str], joint: str = "and") -> str:
+    """Methods by name, as a sentence lists them."""
+    *most, last = (METHODS[method].name for method in methods)
+    return f"{', '.join(most)} {joint} {last}" if most else last
+
+
+def _verdict(leaf: Leaf, found: Choice) -> str:
+    """What the evidence makes of the mechanism, and which of the two is followed."""
+    made, start = METHODS[leaf.made_for].name, METHODS[found.start_with].name
+    badges = {column.label: column.badge for column in found.columns if column.badge != "not measured"}
+    ours = [column.badge for column in found.columns[:-1] if column.badge != "not measured"]
+    told = "; ".join(f"{label}: {what}" for label, what in badges.items())
+    if not ours:
+        return f"Nothing was measured here, so this follows the mechanism: {start}."
+    if not found.rivals:
+        return f"Of the five, {start} alone can use what you have."
+    if leaf.made_for == found.start_with:
+        return f"{start} is what the mechanism names, too ({told})."
+    if "contradicted" in ours:
+        return f"The evidence contradicts the mechanism, which names {made} ({told}); this follows the evidence."
+    return f"The mechanism names {made}, and the runs do not bear it out ({told}); this follows the runs."
+
+
+def recommendation_words(leaf: Leaf, found: Choice) -> tuple[Confidence, str, str, str]:
+    """(how sure, why, what a pilot would tell, the verdict on the mechanism) of a choice, facts aside."""
+    return (*_carried(found), _pilot(found), _verdict(leaf, found))
+
+
+def _runner_up(found: Choice) -> tuple[str, str]:
+    """The method with the next least regret, and how it stands."""
+    for word, methods in (("ahead", found.ahead), ("equivalent", found.equivalents), ("cannot", found.cannot_tell)):
+        if methods:
+            return methods[0], _STANDS[word]
+    return (found.behind[0], _STANDS["behind"]) if found.behind else ("", "")
+
+
+_STANDS = {
+    "ahead": "ahead of it in our small models, and behind in the pre-trained one",
+    "equivalent": "equivalent in the nearest runs: the difference is smaller than counts",
+    "cannot": "which cannot be told from it in the nearest runs",
+    "behind": "which was behind it in the nearest runs",
+}
+
+
+@cache
+def cost(method: str) -> Cost:
+    """What a method takes, from the table of methods and the memory estimate."""
+    from lessons_lib.memory.architecture import llama_like
+    from lessons_lib.memory.estimate import GIB, Setting, estimate
+
+    facts, model = METHODS[method], llama_like(7e9)
+    peaks = [
+        estimate(Setting(model, method, checkpointing=True, logits="chunked", reference=reference)).peak_bytes / GIB
+        for reference in ("model" if facts.needs_reference else "precomputed", "precomputed")
+    ]
+    stages = 1 if method == "orpo" else 2
+    knobs = tuple(facts.hyperparameters)
+    return Cost(facts.policy_passes, facts.reference_passes, stages, knobs, round(peaks[0], 1), round(peaks[1], 1))
 
 
 CONTENT = frozenset(("not_read", "repeats_prompt", "templated", "boilerplate", "identical", "other_script"))
@@ -428,90 +588,59 @@ def _instead(facts: Facts) -> str:
     )
 
 
-def evidence_so_far() -> str:
-    """What advice of this tree rests on, in a sentence."""
-    return NOTHING_MEASURED if _benchmark() is None else MEASURED_IN_THE_LAB
-
-
-@cache
-def _benchmark() -> pd.DataFrame | None:
-    """The recorded runs of the benchmark, or None before there are any."""
-    from lessons_lib import benchmark
-
-    try:
-        return benchmark.results()
-    except UserError:
-        return None
-
-
-@cache
-def measured(leaf: Leaf) -> tuple[Measured, ...]:
-    """What the benchmark found about a leaf's method, in each regime that bears on it and has been recorded."""
-    table = _benchmark()
-    if table is None:
-        return ()
-    regimes = [regime for regime in leaf.measured_on if regime in set(table["regime"])]
-    return tuple(_measured_in(regime, leaf.method, table) for regime in regimes)
-
-
-def _measured_in(regime: str, method: str, table: pd.DataFrame) -> Measured:
-    from lessons_lib import benchmark
-    from lessons_lib.benchmark.reading import difference
-
-    (verdict,) = benchmark.verdicts(table[table["regime"] == regime]).itertuples()
-    label, name = benchmark.REGIMES[regime].says, METHODS[method].name
-    members = ", ".join(METHODS[key].name for key in verdict.members)
-    if verdict.winner == method:
-        says = f"{name} wins, by {verdict.lead:.2g} ({verdict.low:.2g} to {verdict.high:.2g}) points of gold reward"
-        return Measured(regime, "wins", f"{label}: {says}; {verdict.seeds} seeds")
-    if method in verdict.members:
-        return Measured(regime, "tied", f"{label}: {members} cannot be told apart; {verdict.seeds} seeds")
-    gap = difference(table, (regime, verdict.leader), (regime, method))
-    best = f"{members} {'leads' if len(verdict.members) == 1 else 'lead'}"
-    behind = f"{name} lies {gap.estimate:.2g} ({gap.low:.2g} to {gap.high:.2g}) points of gold reward behind"
-    return Measured(
-        regime, "behind", f"{label}: {best}, and {behind}, which contradicts this advice; {verdict.seeds} seeds"
-    )
-
-
-def _confidence(facts: Facts, leaf: Leaf, found: Sequence[Measured]) -> tuple[Confidence, str]:
-    thresholds, outcomes = load_tree().thresholds, {one.outcome for one in found}
-    noisy = thresholds["NOISY"].value
+def _how_sure(facts: Facts, leaf: str, found: Choice) -> tuple[Confidence, str]:
+    """How far to rely on a choice: less than the evidence carries where the facts that led to it are not known."""
+    noisy = load_tree().thresholds["NOISY"].value
     if _instead(facts):
         return "high", "KTO's loss would stay where it starts, and pairs need both labels"
-    if outcomes == {"behind"}:
-        return "low", "our own benchmark found other methods ahead on such data"
-    if leaf.method == "kto":
-        if facts.unpaired is not None and facts.unpaired >= thresholds["MOST"].value:
-            return "high", "most of your ratings can be used in no other way"
-        return "moderate", "pairs can be built from most of your ratings, so the pair methods stay possible"
-    if leaf.method in ("orpo", "simpo"):
-        return "moderate", "your constraint decides here and not the data; lift it and the answer changes"
-    if facts.flip_rate is None:
+    if leaf not in ("ratings", "one stage") and facts.flip_rate is None:
         return "low", "the label noise is unknown"
     if facts.flip_low is not None and facts.flip_high is not None and facts.flip_low < noisy < facts.flip_high:
         between = f"from {facts.flip_low:.0%} to {facts.flip_high:.0%}"
         return "low", f"the flip rate may lie anywhere {between}, on either side of the threshold of {noisy:.0%}"
-    if leaf.ties:
-        return "low", "this is a tie: the data, the learning rate and the number of passes matter more than the loss"
-    if "behind" not in outcomes and "wins" in outcomes:
-        return "high", "the numbers are clear, and our matched comparison agrees"
-    if outcomes:
-        return "moderate", "the numbers are clear, and our matched comparison does not single out this method"
-    return "moderate", "the numbers are clear, but no matched comparison has tested the rule"
+    return _carried(found)
 
 
-def _cheapest(methods: Sequence[str]) -> str:
-    return min(methods, key=lambda key: METHODS[key].policy_passes + METHODS[key].reference_passes)
+def _carried(found: Choice) -> tuple[Confidence, str]:
+    """How sure the evidence alone makes: "high" takes both of our worlds."""
+    worlds = [column for column in found.columns[:-1] if column.regimes]
+    if not worlds:
+        return "low", "no matched comparison of ours has tested this"
+    if not found.rivals:
+        return "moderate", "your data or constraints leave no other of the five, whatever was measured"
+    if found.disagree:
+        return "low", "our two worlds disagree, and this follows the pre-trained model"
+    if found.cannot_tell:
+        return "low", f"{named(found.cannot_tell)} cannot be told from it by the nearest runs"
+    if found.equivalents:
+        return "moderate", f"{named(found.equivalents)} would do as well, to within what counts"
+    if len(worlds) > 1:
+        return "high", "it is ahead of the others at hand in both of our worlds"
+    return "moderate", f"it is ahead of the others at hand, in {worlds[0].label} alone"
 
 
-def _flips(facts: Facts, path: Sequence[tuple[Question, Answer]], leaf: Leaf) -> tuple[tuple[str, str], ...]:
+def _pilot(found: Choice) -> str:
+    """What one small matched comparison could show, at the spread and the distance that the nearest runs have."""
+    if not found.rivals or not found.regimes:
+        return "One pilot would tell whether training helps at all, and what it does to length, endings and KL."
+    rival = found.rivals[0]
+    shows, gap = pilot(found.regimes, found.start_with, rival)
+    could = "so it could tell them apart" if abs(gap) >= shows else "so it could not tell them apart"
+    return (
+        f"{PILOT_SEEDS} paired runs of {named([found.start_with, rival])} would show a difference of {shows:.2f} "
+        f"points of gold reward in 8 of 10 cases, at the spread measured here. In the nearest runs the two lie "
+        f"{abs(gap):.2f} apart, {could}. It would show whether training helps at all on your data, and what it does to "
+        f"length, endings and KL."
+    )
+
+
+def _flips(facts: Facts, path: Sequence[tuple[Question, Answer]], start: str) -> tuple[tuple[str, str], ...]:
     """The answers not given, the last question's first, where they lead elsewhere."""
     flips = []
     for question, taken in reversed(path):
         for answer in question.answers:
-            method = walk(replace(facts, **answer.if_instead))[1].method
-            if answer is not taken and method != leaf.method:
+            method = decided(replace(facts, **answer.if_instead)).start_with
+            if answer is not taken and method != start:
                 flips.append((answer.change, method))
     return tuple(flips)
 
@@ -526,12 +655,12 @@ def starting_point(method: str, facts: Facts) -> tuple[Start, ...]:
         if facts.lora and record["name"] == "learning_rate":
             step = tree.thresholds["LORA_STEP"]
             value, why = step.value * value, f"{step.value:g} times that of all weights, as adapters need ({why})"
-        starts.append(Start(record["name"], value, why, tree.evidence[record["evidence"]]))
+        starts.append(Start(record["name"], value, why, tree.sources[record["source"]]))
     if method == "kto" and facts.up_share is not None:
         why = f"{facts.up_share:.0%} of the ratings are up"
         for name, weight in zip(("desirable_weight", "undesirable_weight"), kto_weights(facts.up_share), strict=True):
-            starts.append(Start(name, weight, why, tree.evidence["weights"]))
-    once = Start("epochs", 1, "a second pass is where over-optimization sets in", tree.evidence["overopt"])
+            starts.append(Start(name, weight, why, tree.sources["weights"]))
+    once = Start("epochs", 1, "a second pass is where over-optimization sets in", tree.sources["overopt"])
     return (*starts, once)
 
 

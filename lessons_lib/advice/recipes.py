@@ -406,7 +406,7 @@ def _readme(
 
 
 def _why(start: Start) -> str:
-    return f"{start.why} ({start.evidence.source or start.evidence.kind})" if start.evidence else start.why
+    return f"{start.why} ({start.rests_on.cites or start.rests_on.kind})" if start.rests_on else start.why
 
 
 def setting_of(recipe: Recipe, architecture: Architecture) -> Setting:

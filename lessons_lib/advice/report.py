@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lessons_lib import COMMAND
-from lessons_lib.advice.decide import Recommendation
+from lessons_lib.advice.decide import Recommendation, named
 from lessons_lib.advice.match import Hardware, Match
 from lessons_lib.data.findings import Figure, Profile
 from lessons_lib.memory.estimate import GIB, USABLE
@@ -65,29 +65,65 @@ def unknown_figures(profile: Profile) -> dict[str, list[str]]:
 
 
 def headline(advice: Recommendation) -> str:
-    """The answer in one sentence."""
-    name = METHODS[advice.choice].name
+    """The answer in one sentence: what to start with, and how the others at hand stand to it."""
+    name = f"Start with {method_name(advice.start_with)}"
     if advice.instead:
         return advice.instead
-    if not advice.ties:
-        return f"Use {name} ({METHODS[advice.choice].full_name})."
-    others = ", ".join(map(method_name, advice.ties))
-    return f"Any of {name}, {others} would do; start with {name}."
+    if not advice.regimes:
+        return f"{name}: nothing like this was measured here, so this is the mechanism's answer."
+    said = []
+    if advice.equivalents:
+        said.append(f"{named(advice.equivalents)} would do as well")
+    if advice.cannot_tell:
+        said.append(f"{named(advice.cannot_tell)} cannot be told from it")
+    if advice.behind:
+        said.append(f"{named(advice.behind)} {'was' if len(advice.behind) == 1 else 'were'} behind it")
+    return f"{name}: {'; '.join(said)}." if said else f"{name}: it alone can use what you have."
+
+
+def sureness(advice: Recommendation) -> str:
+    """How far to rely on the answer, and why no further."""
+    return f"How sure: {advice.how_sure}; {advice.why_sure}."
 
 
 def second_thoughts(advice: Recommendation) -> Iterator[str]:
-    """The runner-up, the cheaper one of a tie, other readings, and what would change the answer."""
-    if advice.cheaper and advice.cheaper != advice.choice:
-        cheaper, choice = METHODS[advice.cheaper], METHODS[advice.choice]
-        passes = cheaper.policy_passes + cheaper.reference_passes
+    """The runner-up, arms beyond the five, other readings, and what would change the answer."""
+    if advice.runner_up:
+        yield f"Runner-up: {method_name(advice.runner_up)}, {advice.why_runner_up}."
+    for arm in advice.beyond:
         yield (
-            f"The cheaper one is {cheaper.name}: {passes} forward passes a pair against "
-            f"{choice.policy_passes + choice.reference_passes} with a live reference. {choice.name} comes first here "
-            f"because it has one knob and the longest record."
+            f"Beyond the five: {arm.label} is {arm.word} here (by {arm.difference.estimate:.2f}, "
+            f"{arm.difference.low:.2f} to {arm.difference.high:.2f} points of gold reward)."
         )
-    yield f"Runner-up: {method_name(advice.runner_up)}, {advice.why_runner_up}."
     yield from (f"{method_name(method)}: {says}" for method, says in advice.alternatives)
-    yield from (f"If {change}: {method_name(method)}." for change, method in advice.flips)
+    yield from (f"If {change}: start with {method_name(method)}." for change, method in advice.flips)
+
+
+def evidence_lines(advice: Recommendation) -> Iterator[str]:
+    """The verdict on the mechanism, expected regrets, and each column with its badge and figures."""
+    yield advice.verdict
+    if advice.regrets:
+        rows = [f"{method_name(m)} {r.estimate:.2f} ({r.low:.2f} to {r.high:.2f})" for m, r in advice.regrets.items()]
+        yield f"Expected regret, in points of gold reward behind the best of the five (95 %): {', '.join(rows)}."
+    for column in advice.evidence:
+        yield f"{column.label[0].upper()}{column.label[1:]}: {column.badge}."
+        if column.badge != "not measured":
+            yield from (f"  {says}." for says in column.says)
+
+
+def cost_lines(advice: Recommendation) -> Iterator[str]:
+    """What each method at hand takes."""
+    for method, cost in advice.costs.items():
+        reference = (
+            "no reference" if not cost.reference_passes else f"{cost.reference_passes} of the reference, or none"
+        )
+        memory = f"{cost.peak_gib:g} GiB"
+        if cost.precomputed_gib < cost.peak_gib:
+            memory += f", {cost.precomputed_gib:g} with precomputed log-probs"
+        yield (
+            f"{method_name(method)}: {cost.policy_passes} forward passes a row ({reference}); {memory} for all weights "
+            f"of 7 B parameters; knobs {', '.join(cost.knobs)}."
+        )
 
 
 def memory_rows(match: Match) -> Iterator[tuple[str, str, str, str]]:
@@ -147,8 +183,8 @@ def print_match(match: Match, console: Console, options: str = "") -> None:
     advice, say = match.recommendation, lambda text: console.print(text, highlight=False)
     if match.brief:
         say(f"[bold]The brief.[/] {escape(match.brief.text)}\n")
-    confidence = f"Confidence: {advice.confidence}; {advice.why_confidence}."
-    console.print(Panel(f"[bold]{headline(advice)}[/]\n{confidence}", title=escape(match.source), title_align="left"))
+    answer = f"[bold]{headline(advice)}[/]\n{sureness(advice)}"
+    console.print(Panel(answer, title=escape(match.source), title_align="left"))
     for title, lines in sections(match):
         say(f"\n[bold]{title}[/]")
         for line in lines:
@@ -167,11 +203,17 @@ def print_match(match: Match, console: Console, options: str = "") -> None:
             table.add_row(*row)
         console.print(table)
     source = " ".join(filter(None, [shlex.quote(match.source), options]))
-    say(f"\n[dim]{advice.evidence_so_far} Its figures: {COMMAND} profile {escape(source)}[/]")
+    say(f"\n[dim]Its figures: {COMMAND} profile {escape(source)}[/]")
+    for line in following(match, source):
+        console.print(escape(line), highlight=False, soft_wrap=True)  # one line, to be copied
+
+
+def following(match: Match, source: str) -> Iterator[str]:
+    """The commands that come next."""
+    advice = match.recommendation
     if not advice.instead:
-        command = f"{COMMAND} recipe {source} --method {advice.choice}"
-        following = f"Next: {escape(command)} --model MODEL --output recipes/{advice.choice}"
-        console.print(following, highlight=False, soft_wrap=True)  # one line, to be copied
+        command = f"{COMMAND} recipe {source} --method {advice.start_with}"
+        yield f"Next: {command} --model MODEL --output recipes/{advice.start_with}"
 
 
 def sections(match: Match) -> Iterator[tuple[str, list[str]]]:
@@ -182,14 +224,12 @@ def sections(match: Match) -> Iterator[tuple[str, list[str]]]:
     if advice.instead:
         return
     yield "Why", [*advice.reasons, *match.notes]
-    yield (
-        "What it rests on",
-        [
-            *(f"Measured here: {one.says}." for one in advice.measured),
-            *(f"{str(item)[0].upper()}{str(item)[1:]}." for item in advice.evidence),
-        ],
-    )
+    sources = (f"{str(source)[0].upper()}{str(source)[1:]}." for source in advice.sources)
+    yield "The mechanism: what was made for this", [advice.mechanism, *sources]
+    yield "The evidence: what runs say", [*evidence_lines(advice)]
+    yield "What it costs", [*cost_lines(advice)]
     yield "What would change the answer", [*second_thoughts(advice)]
+    yield "What one pilot would tell", [advice.pilot]
 
 
 # As a page
@@ -207,7 +247,7 @@ def _advice(match: Match) -> Iterator[str]:
     if match.brief:
         yield f"<p><b>The brief.</b> {_escape(match.brief.text)}</p>"
     yield f'<div class="answer"><p><b>{_escape(headline(advice))}</b></p>'
-    yield f"<p>Confidence: {advice.confidence}; {_escape(advice.why_confidence)}.</p></div>"
+    yield f"<p>{_escape(sureness(advice))}</p></div>"
     yield "<ol class=path>" + "".join(f"<li>{_escape(q)} <b>{_escape(a)}</b></li>" for q, a in advice.path) + "</ol>"
     for title, lines in sections(match):
         yield f"<h2>{title}</h2><ul>" + "".join(f"<li>{_escape(line)}</li>" for line in lines) + "</ul>"
@@ -216,7 +256,8 @@ def _advice(match: Match) -> Iterator[str]:
     if match.hardware:
         yield f"<h2>Memory</h2><p>{_escape(memory_title(match.hardware))}.</p>"
         yield _table(("method", "reference", "peak", ""), memory_rows(match))
-    yield f"<p class=quiet>{advice.evidence_so_far}</p>"
+    source = shlex.quote(match.source)
+    yield "".join(f"<p class=quiet><code>{_escape(line)}</code></p>" for line in following(match, source))
 
 
 def _pictures(profile: Profile) -> Iterator[str]:

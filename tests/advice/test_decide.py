@@ -1,26 +1,26 @@
-"""The decision: every path of the tree, what would flip it, ties, warnings, starting points, and the real briefs."""
+"""The decision: every path of the tree, what follows from evidence, flips, warnings, starting points, real briefs."""
 
 import dataclasses
 import itertools
 import json
-import random
 import re
 import subprocess
 import sys
 
-import pandas as pd
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lessons_lib.advice import decide
 from lessons_lib.advice.decide import (
     Constraints,
     Facts,
+    at_hand,
     briefs,
     holds,
     kto_weights,
     load_tree,
+    nearest,
     recommend,
     starting_point,
     walk,
@@ -29,6 +29,8 @@ from lessons_lib.benchmark import REGIMES
 from lessons_lib.data import real
 from lessons_lib.data.profile import profile
 from lessons_lib.errors import UserError
+from lessons_lib.lab import annotators
+from lessons_lib.lab.checkpoints import pool
 from lessons_lib.methods import METHODS
 
 PAIRED = Facts("paired", rows=5000, prompts=2000, checkpoint="sft", reference="live")
@@ -45,39 +47,38 @@ def facts(**fields):
 
 
 @pytest.mark.parametrize(
-    ("given_facts", "choice", "runner_up"),
+    ("given_facts", "leaf", "made_for"),
     [
-        (RATED, "kto", "dpo"),
-        (facts(checkpoint="base"), "orpo", "dpo"),
-        (facts(checkpoint="base", reference="none", **NOISY), "orpo", "dpo"),
-        (facts(reference="none", **NOISY), "simpo", "dpo"),
-        (facts(checkpoint="chat", reference="none"), "simpo", "dpo"),
-        (facts(**NOISY), "ipo", "dpo"),
-        (facts(reference="precomputed", **NOISY), "ipo", "dpo"),
-        (facts(**CLEAN, near_deterministic=0.9, passes=3), "ipo", "dpo"),
-        (facts(**CLEAN, near_deterministic=0.9, passes=2), "dpo", "ipo"),
-        (facts(**CLEAN, near_deterministic=0.7, passes=9), "dpo", "ipo"),
-        (facts(), "dpo", "ipo"),
-        (Facts("paired", rows=10, prompts=10), "dpo", "ipo"),
+        (RATED, "ratings", "kto"),
+        (facts(checkpoint="base"), "one stage", "orpo"),
+        (facts(checkpoint="base", reference="none", **NOISY), "one stage", "orpo"),
+        (facts(reference="none", **NOISY), "no reference", "simpo"),
+        (facts(checkpoint="chat", reference="none"), "no reference", "simpo"),
+        (facts(**NOISY), "noisy", "ipo"),
+        (facts(reference="precomputed", **NOISY), "noisy", "ipo"),
+        (facts(**CLEAN, near_deterministic=0.9, passes=3), "decided", "ipo"),
+        (facts(**CLEAN, near_deterministic=0.9, passes=2), "any", "dpo"),
+        (facts(**CLEAN, near_deterministic=0.7, passes=9), "any", "dpo"),
+        (facts(), "any", "dpo"),
+        (Facts("paired", rows=10, prompts=10), "any", "dpo"),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
-def test_every_path_ends_where_it_is_argued_to(given_facts, choice, runner_up):
+def test_every_path_ends_at_what_was_made_for_such_data(given_facts, leaf, made_for):
     advice = recommend(given_facts)
-    assert (advice.choice, advice.runner_up) == (choice, runner_up)
-    assert advice.why_runner_up
+    assert (advice.leaf, advice.made_for) == (leaf, made_for)
+    assert METHODS[made_for].name in advice.mechanism and advice.sources
 
 
 def test_every_leaf_can_be_reached():
     fixed = [RATED, facts(checkpoint="base"), facts(reference="none"), facts(**NOISY), facts()]
     decided = facts(**CLEAN, near_deterministic=0.9, passes=5)
-    reached = {id(walk(f)[1]) for f in (*fixed, decided)}
-    assert reached == {id(leaf) for leaf in load_tree().leaves.values()}
+    assert {walk(f)[1].key for f in (*fixed, decided)} == set(load_tree().leaves)
 
 
-@pytest.mark.parametrize(("flip_rate", "choice"), [(0.149, "dpo"), (0.15, "ipo")])
-def test_thresholds_are_met_at_their_value(flip_rate, choice):
-    assert recommend(facts(flip_rate=flip_rate, flip_low=flip_rate, flip_high=flip_rate)).choice == choice
+@pytest.mark.parametrize(("flip_rate", "leaf"), [(0.149, "any"), (0.15, "noisy")])
+def test_thresholds_are_met_at_their_value(flip_rate, leaf):
+    assert walk(facts(flip_rate=flip_rate, flip_low=flip_rate, flip_high=flip_rate))[1].key == leaf
 
 
 def test_the_path_tells_questions_and_answers_in_order():
@@ -102,6 +103,7 @@ def test_conditions_name_facts_thresholds_and_known_relations():
     tree, known = load_tree(), {f.name for f in dataclasses.fields(Facts)} | {"place_bias", "kto_weight"}
     answers = [a for q in tree.questions.values() for a in q.answers]
     conditions = [c for a in answers for c in a.when]
+    conditions += [c for group in (*tree.nearest, *tree.nearest_too) for c in group.when]
     conditions += [c for part in (tree.alternatives, tree.warnings) for record in part for c in record["when"]]
     for fact, relation, *bound in conditions:
         assert fact in known, fact
@@ -114,23 +116,27 @@ def test_conditions_name_facts_thresholds_and_known_relations():
 
 def test_every_threshold_and_answer_says_what_it_rests_on():
     tree = load_tree()
-    assert all(t.evidence and t.means for t in tree.thresholds.values())
-    for evidence in tree.evidence.values():
-        assert evidence.kind in ("benchmark", "paper", "judgement")
-        assert (evidence.kind == "judgement") != bool(evidence.source), evidence
-    used = {e for t in tree.thresholds.values() for e in t.evidence}
-    used |= {e for q in tree.questions.values() for a in q.answers for e in a.evidence}
-    used |= {tree.evidence[record["evidence"]] for start in tree.start.values() for record in start}
-    assert used == set(tree.evidence.values())  # nothing cited that nothing rests on
+    assert all(t.sources and t.means for t in tree.thresholds.values())
+    for source in tree.sources.values():
+        assert source.kind in ("benchmark", "paper", "judgement")
+        assert (source.kind == "paper") == bool(source.cites), source
+    used = {source for t in tree.thresholds.values() for source in t.sources}
+    used |= {source for q in tree.questions.values() for a in q.answers for source in a.sources}
+    used |= {source for leaf in tree.leaves.values() for source in leaf.sources}
+    used |= {tree.sources[record["source"]] for start in tree.start.values() for record in start}
+    assert used == set(tree.sources.values())  # nothing cited that nothing rests on
 
 
 def test_the_last_answer_of_every_question_is_always_open():
     assert all(q.answers[-1].when == () for q in load_tree().questions.values())
 
 
-def test_leaves_name_methods():
-    for leaf in load_tree().leaves.values():
-        assert {leaf.method, leaf.runner_up, *leaf.ties} <= set(METHODS) and leaf.runner_up != leaf.method
+def test_leaves_name_methods_and_regimes_that_exist():
+    tree = load_tree()
+    for leaf in tree.leaves.values():
+        assert {leaf.made_for, *leaf.methods} <= set(METHODS) and leaf.made_for in leaf.methods
+        assert leaf.measured_on and set(leaf.measured_on) <= set(REGIMES)
+    assert {regime for group in (*tree.nearest, *tree.nearest_too) for regime in group.regimes} <= set(REGIMES)
 
 
 def test_an_unknown_fact_meets_unknown_and_is_not_and_nothing_else():
@@ -150,53 +156,29 @@ ANY = [RATED, facts(checkpoint="base"), facts(reference="none"), facts(**NOISY),
 def test_a_flip_is_true_if_its_change_is_made_and_recommend_asked_again(given_facts):
     tree, advice = load_tree(), recommend(given_facts)
     changes = {a.change: a.if_instead for q in tree.questions.values() for a in q.answers}
-    assert advice.flips
     for change, method in advice.flips:
-        assert method != advice.choice
-        assert recommend(dataclasses.replace(given_facts, **changes[change])).choice == method
-
-
-def test_the_nearest_flip_comes_first_and_the_shape_last():
-    assert [method for _, method in recommend(facts(**NOISY)).flips] == ["dpo", "orpo", "simpo", "kto"]
-
-
-def test_a_tie_names_the_cheaper_one():
-    advice = recommend(facts(**CLEAN))
-    assert advice.ties == ("ipo", "simpo") and advice.cheaper == "simpo"
-    assert METHODS["simpo"].reference_passes == 0
-    assert recommend(facts(**NOISY)).cheaper == ""
+        assert method != advice.start_with
+        assert recommend(dataclasses.replace(given_facts, **changes[change])).start_with == method
 
 
 @pytest.mark.parametrize(
-    ("given_facts", "confidence", "why"),
+    ("given_facts", "how_sure", "why"),
     [
-        (RATED, "high", "most of your ratings can be used in no other way"),
-        (dataclasses.replace(RATED, unpaired=0.5), "high", "in no other way"),  # most: from one half on
-        (dataclasses.replace(RATED, unpaired=0.49), "moderate", "the pair methods stay possible"),
-        (dataclasses.replace(RATED, unpaired=None), "moderate", "the pair methods stay possible"),
-        (facts(checkpoint="base"), "moderate", "your constraint decides here"),
-        (facts(reference="none"), "low", "our own benchmark found other methods ahead"),  # of SimPO on clean pairs
         (facts(), "low", "the label noise is unknown"),
         (facts(flip_rate=0.18, flip_low=0.11, flip_high=0.29), "low", "anywhere from 11% to 29%, on either side"),
-        (facts(flip_rate=0.12, flip_low=0.09, flip_high=0.15), "low", "this is a tie"),  # up to it is not across it
-        (facts(flip_rate=0.18, flip_low=0.15, flip_high=0.21), "moderate", "does not single out this method"),
-        (facts(flip_rate=0.18), "moderate", "does not single out this method"),
-        (facts(**CLEAN), "low", "this is a tie"),
-        (facts(**NOISY), "moderate", "the numbers are clear, and our matched comparison does not single out"),
-        (facts(**CLEAN, near_deterministic=0.9, passes=5), "moderate", "does not single out this method"),
+        (dataclasses.replace(RATED, pairs=0), "moderate", "leave no other of the five"),
+        (dataclasses.replace(RATED, up_share=1.0), "high", "pairs need both labels"),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
-def test_confidence_follows_the_evidence(given_facts, confidence, why):
+def test_facts_that_are_not_known_lower_how_sure_it_is(given_facts, how_sure, why):
     advice = recommend(given_facts)
-    assert advice.confidence == confidence and why in advice.why_confidence
+    assert advice.how_sure == how_sure and why in advice.why_sure
 
 
 def test_other_readings_of_the_same_data():
     methods = {m: says for m, says in recommend(facts(**NOISY, thumbs_up=0.79, thumbs_blind=0.67)).alternatives}
     assert "79%" in methods["kto"] and "67%" in methods["kto"]
-    assert [m for m, _ in recommend(RATED).alternatives] == ["orpo"]
-    assert [m for m, _ in recommend(facts(reference="none")).alternatives] == ["orpo"]
     assert recommend(facts()).alternatives == ()
 
 
@@ -295,7 +277,7 @@ def test_a_starting_point_names_the_methods_own_knobs(method):
         if knob.name in starts:
             low, high = knob.usual
             assert low <= starts[knob.name].value <= high
-    assert all(s.why and s.evidence for s in starts.values())
+    assert all(s.why and s.rests_on for s in starts.values())
 
 
 def test_adapters_take_a_larger_step():
@@ -316,72 +298,130 @@ def test_kto_weights_of_one_sided_ratings_are_one():
     assert kto_weights(0.0) == kto_weights(1.0) == (1.0, 1.0)
 
 
-# What the benchmark says
+# Which runs are meant
 
 
-@pytest.fixture
-def recorded(monkeypatch):
-    """Pretends that runs of a regime have been recorded, with these means of the gold reward."""
+@pytest.mark.parametrize(
+    ("given_facts", "regimes"),
+    [
+        (RATED, ["unary_50"]),
+        (dataclasses.replace(RATED, up_share=0.79), ["unary_90"]),
+        (dataclasses.replace(RATED, up_share=None), ["unary_10", "unary_50", "unary_90"]),
+        (facts(checkpoint="base", **NOISY), ["no_sft"]),
+        (facts(**CLEAN), ["clean"]),
+        (facts(**CLEAN, passes=3), ["clean_many"]),
+        (facts(flip_rate=0.18, flip_low=0.12, flip_high=0.29), ["clean", "noisy_20"]),  # either may be meant
+        (facts(flip_rate=0.4, flip_low=0.36, flip_high=0.44, passes=5), ["noisy_40_many"]),
+        (facts(**CLEAN, near_deterministic=0.9, passes=5), ["near_deterministic"]),
+        (facts(), ["clean", "noisy_20", "noisy_40"]),
+        (facts(**CLEAN, chosen_longer=0.65, chosen_longer_low=0.62, chosen_longer_high=0.68), ["clean", "length_mild"]),
+        (facts(**CLEAN, cycles=0.1), ["clean", "cyclic"]),
+    ],
+)
+def test_the_nearest_regimes(given_facts, regimes):
+    assert list(nearest(given_facts)) == regimes
 
-    def record(regime, **means):
-        rng = random.Random(0)
-        rows = [
-            {"regime": regime, "arm": arm, "seed": seed, "checkpoint": seed % 4, "gold": mean + rng.gauss(0, 0.05)}
-            for arm, mean in means.items()
-            for seed in range(16)
-        ]
-        monkeypatch.setattr(decide, "_benchmark", lambda: pd.DataFrame(rows))
-        decide.measured.cache_clear()
 
-    yield record
-    decide.measured.cache_clear()
+def test_the_values_that_regimes_are_found_by_are_those_of_their_rows():
+    """Measured again: what two of the lab's annotators imply, how often the longer reply wins, the share of ups."""
+    tree, tolerance = load_tree(), 0.02
+    for group in (*tree.nearest, *tree.nearest_too):
+        for regime, value in group.regimes.items():
+            if "flip_rate" in group.by:
+                assert value == pytest.approx(implied_flips(REGIMES[regime].draw), abs=tolerance), regime
+            elif group.by == ("chosen_longer",):
+                rows = annotators.label_pairs(pool("sft-0"), 3000, seed=0, **REGIMES[regime].draw)
+                lengths = [(len(row["chosen"].split()), len(row["rejected"].split())) for row in rows]
+                longer = [chosen > rejected for chosen, rejected in lengths if chosen != rejected]
+                assert value == pytest.approx(sum(longer) / len(longer), abs=tolerance), regime
+            elif group.by == ("up_share",):
+                assert value == REGIMES[regime].draw["up_share"]
 
 
-def test_before_there_are_runs_it_says_so(monkeypatch):
-    monkeypatch.setattr(decide, "_benchmark", lambda: None)
-    decide.measured.cache_clear()
+def implied_flips(draw):
+    """The flip rate e with which two judgements that each err independently agree as often as the lab's annotators."""
+    split, rng = pool("sft-0").split("train"), np.random.default_rng(0)
+    first, second = annotators._draw_pairs(split, 4000, rng, None).T
+    likes = 1 / (1 + np.exp(-2 * (split.gold.total[first] - split.gold.total[second])))
+    turned = draw.get("flip_rate", 0.0)
+    likes = likes * (1 - turned) + (1 - likes) * turned
+    agreement = float((likes**2 + (1 - likes) ** 2).mean())
+    return (1 - (2 * agreement - 1) ** 0.5) / 2
+
+
+@pytest.mark.parametrize(
+    ("given_facts", "methods"),
+    [
+        (facts(), set(METHODS)),
+        (facts(reference="none"), {"orpo", "simpo"}),
+        (facts(checkpoint="base", reference="none"), {"orpo", "simpo"}),
+        (RATED, set(METHODS)),
+        (dataclasses.replace(RATED, pairs=299), {"kto"}),  # fewer pairs a rating than were ever tried
+        (dataclasses.replace(RATED, pairs=None), {"kto"}),
+        (dataclasses.replace(RATED, reference="none"), {"orpo", "simpo"}),
+        (dataclasses.replace(RATED, pairs=0, reference="none"), {"kto"}),
+    ],
+)
+def test_the_methods_at_hand(given_facts, methods):
+    assert set(at_hand(given_facts)) == methods == set(recommend(given_facts).costs)
+
+
+def test_nothing_measured_follows_the_mechanism_and_says_so(record):
+    record()
     advice = recommend(facts(**NOISY))
-    assert advice.measured == () and "has not been measured here yet" in advice.evidence_so_far
-    assert advice.confidence == "moderate" and "no matched comparison has tested the rule" in advice.why_confidence
+    assert advice.start_with == advice.made_for == "ipo" and advice.regimes == ()
+    assert advice.verdict.startswith("Nothing was measured here") and advice.how_sure == "low"
+    assert set(advice.badges.values()) <= {"not measured", "cannot tell"}
 
 
-def test_a_measured_win_is_told_with_its_lead_and_raises_confidence(recorded):
-    recorded("noisy_20", dpo=1.0, ipo=2.0, kto=0.9, orpo=0.5, simpo=0.7)
+def test_a_clear_winner_is_followed_whatever_was_made_for_this(record):
+    record(noisy_20={"dpo": 2.0, "ipo": 1.0, "kto": 0.2, "orpo": 0.2, "simpo": 0.2})
+    advice = recommend(facts(**NOISY, **{"chosen_longer": None}))
+    assert advice.start_with == "dpo" and advice.badges["46k"] == "contradicted"
+    assert advice.verdict.startswith("The evidence contradicts the mechanism, which names IPO")
+    assert advice.how_sure == "moderate" and set(advice.behind) == {"ipo", "kto", "orpo", "simpo"}
+    assert advice.regrets["ipo"].estimate == pytest.approx(1.0, abs=0.1) and advice.regrets["dpo"].estimate == 0
+
+
+def test_a_win_of_what_was_made_for_this_supports_it(record):
+    record(noisy_20={"dpo": 1.0, "ipo": 2.0, "kto": 0.9, "orpo": 0.5, "simpo": 0.7})
     advice = recommend(facts(**NOISY))
-    (found,) = advice.measured
-    assert (found.regime, found.outcome) == ("noisy_20", "wins")
-    assert "IPO wins, by " in found.says and "16 seeds" in found.says and "20 % of the labels flipped" in found.says
-    assert (advice.confidence, advice.why_confidence) == (
-        "high",
-        "the numbers are clear, and our matched comparison agrees",
-    )
-    assert "marked as measured here" in advice.evidence_so_far
+    assert advice.start_with == "ipo" and advice.badges["46k"] == "supported"
+    assert "IPO is what the mechanism names, too" in advice.verdict
 
 
-def test_a_measured_tie_is_a_tie(recorded):
-    recorded("noisy_20", dpo=1.0, ipo=1.0, kto=0.2, orpo=0.2, simpo=0.2)
+def test_both_worlds_together_make_it_sure_and_their_quarrel_unsure(record):
+    ahead = {"dpo": 1.0, "ipo": 2.0, "kto": 0.9, "orpo": 0.5, "simpo": 0.7}
+    many = {"flip_rate": 0.4, "flip_low": 0.38, "flip_high": 0.42}
+    record(noisy_40=ahead, shop={"noisy_40": ahead})
+    assert recommend(facts(**many)).how_sure == "high"
+    record(noisy_40=ahead, shop={"noisy_40": {**ahead, "ipo": 0.0}})
+    advice = recommend(facts(**many))
+    assert advice.start_with == "dpo" and advice.how_sure == "low" and "worlds disagree" in advice.why_sure
+    assert advice.badges["46k"] == "supported" and advice.badges["135M"] == "contradicted"
+
+
+def test_what_cannot_be_told_is_said_and_the_default_is_taken(record):
+    level = {"dpo": 1.0, "ipo": 1.0, "kto": 1.0, "orpo": 1.0, "simpo": 1.0}
+    record(spread=1.0, noisy_20=level, clean={**level, "dpo": 9.0})
     advice = recommend(facts(**NOISY))
-    assert advice.measured[0].outcome == "tied" and "cannot be told apart" in advice.measured[0].says
-    assert advice.confidence == "moderate"
+    assert advice.default and advice.start_with == "dpo"  # never far behind: least at its worst over both regimes
+    assert set(advice.cannot_tell) == {"ipo", "kto", "orpo", "simpo"} and advice.how_sure == "low"
+    assert "cannot be told from it" in advice.why_sure and "could not tell them apart" in advice.pilot
 
 
-def test_what_contradicts_the_rule_is_said_and_lowers_confidence(recorded):
-    recorded("noisy_20", dpo=2.0, ipo=1.0, kto=0.2, orpo=0.2, simpo=0.2)
+def test_equivalent_is_another_word(record):
+    record(noisy_20={"dpo": 1.0, "ipo": 1.01, "kto": 0.0, "orpo": 0.0, "simpo": 0.0})
     advice = recommend(facts(**NOISY))
-    assert advice.choice == "ipo" and advice.confidence == "low"
-    says = advice.measured[0].says
-    assert "DPO leads, and IPO lies " in says and "points of gold reward behind, which contradicts" in says
+    assert {advice.start_with, *advice.equivalents} == {"dpo", "ipo"} and advice.cannot_tell == ()
+    assert advice.how_sure == "moderate" and "would do as well" in advice.why_sure
 
 
-def test_other_regimes_say_nothing_about_an_answer(recorded):
-    recorded("unary_50", dpo=2.0, ipo=1.0, kto=0.2, orpo=0.2, simpo=0.2)
-    assert recommend(facts(**NOISY)).measured == ()
-    assert recommend(RATED).measured[0].outcome == "behind"
-
-
-def test_the_regimes_that_leaves_name_exist():
-    named = {regime for leaf in load_tree().leaves.values() for regime in leaf.measured_on}
-    assert named <= set(REGIMES) and all(leaf.measured_on for leaf in load_tree().leaves.values())
+def test_arms_beyond_the_five_are_named_where_they_are_ahead(record):
+    five = {"dpo": 1.0, "ipo": 0.5, "kto": 0.5, "orpo": 0.5, "simpo": 0.5}
+    record(no_sft={**five, "sft": 2.0, "dpo_nll": 1.0})
+    (sft, nll) = recommend(facts(checkpoint="base", **CLEAN)).beyond
+    assert (sft.arm, sft.word, nll.arm, nll.word) == ("sft", "ahead", "dpo_nll", "equivalent")
 
 
 # Purity, whatever comes
@@ -411,8 +451,9 @@ def test_any_facts_get_an_answer_and_the_same_one_twice(
     )
     advice = recommend(any_facts)
     assert advice == recommend(any_facts)
-    assert METHODS[advice.choice].data == shape
-    assert not (advice.choice in ("dpo", "ipo") and reference == "none")
+    assert advice.start_with in at_hand(any_facts) and (advice.how_sure != "high" or advice.instead)
+    assert not (METHODS[advice.start_with].needs_reference and reference == "none" and shape == "paired")
+    assert {advice.start_with, *advice.equivalents, *advice.cannot_tell, *advice.behind} <= set(at_hand(any_facts))
     assert "{" not in " ".join([*advice.reasons, *advice.warnings, *itertools.chain(*advice.alternatives)])
     json.dumps(advice.as_dict())
 
@@ -450,13 +491,11 @@ def test_the_real_datasets_get_the_argued_answer_and_alternative(name):
     brief = briefs()[name]
     found = Facts.from_profile(profile(real.judgements(name)), brief.constraints)
     advice = recommend(found)
-    assert advice.choice == brief.argued
-    shown = {advice.runner_up, *advice.ties, *(m for m, _ in (*advice.flips, *advice.alternatives))}
-    assert set(brief.alternatives) <= shown
+    assert advice.made_for == brief.argued
     warnings = " ".join(advice.warnings)
     if name == "pandalm_testset":
         assert "Repeats: 12%" in warnings
-        assert recommend(dataclasses.replace(found, passes=3)).choice == "ipo"  # 89 % of its items are one-sided
+        assert recommend(dataclasses.replace(found, passes=3)).made_for == "ipo"  # 89 % of its items are one-sided
     if name == "qlora_gpt4_vicuna":
         assert (
             warnings.startswith("Position bias: the response shown first wins 65%") and "Clean this first" in warnings
@@ -465,7 +504,7 @@ def test_the_real_datasets_get_the_argued_answer_and_alternative(name):
     if name == "tulu1_human_eval":
         says = dict(advice.alternatives)["kto"]
         assert "79% up" in says and "67% of the decisive" in says
-        assert advice.confidence == "low"
+        assert advice.how_sure == "low"
 
 
 def test_the_decision_needs_neither_torch_nor_duckdb():
@@ -480,4 +519,4 @@ def test_a_rule_of_a_learner_can_be_held_against_it():
     def choose(given_facts):
         return "kto" if given_facts.shape == "unpaired" else "dpo"
 
-    assert [choose(f) == recommend(f).choice for f in ANY] == [True, False, False, False, True, True]
+    assert [choose(f) == recommend(f).made_for for f in ANY] == [True, False, False, False, True, True]

@@ -98,7 +98,7 @@ def test_a_file_that_cannot_be_used_is_refused_with_what_to_do(tmp_path, name, c
 
 def test_one_row_is_enough_for_an_answer(tmp_path):
     advice = match(jsonl(tmp_path / "one.jsonl", PAIRS[:1])).recommendation
-    assert advice.choice == "dpo" and any(w.startswith("Few rows: 1.") for w in advice.warnings)
+    assert advice.made_for == "dpo" and any(w.startswith("Few rows: 1.") for w in advice.warnings)
 
 
 def test_what_could_not_be_read_is_said_in_the_advice(tmp_path):
@@ -215,7 +215,7 @@ def test_a_real_name_brings_its_brief(with_twins, name):
 def test_what_is_given_wins_over_the_brief(with_twins):
     found = match("pandalm_testset", Constraints(checkpoint="base", passes=4))
     assert (found.facts.checkpoint, found.facts.passes, found.facts.reference) == ("base", 4, "live")
-    assert found.recommendation.choice == "orpo"
+    assert found.recommendation.leaf == "one stage"
 
 
 def test_the_answer_as_json_holds_everything_and_no_text(with_twins):
@@ -229,4 +229,4 @@ def test_the_answer_as_json_holds_everything_and_no_text(with_twins):
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", list(briefs()))
 def test_a_match_on_a_real_dataset_gives_the_argued_answer(name):
-    assert match(name).recommendation.choice == briefs()[name].argued
+    assert match(name).recommendation.made_for == briefs()[name].argued

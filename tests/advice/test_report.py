@@ -15,9 +15,11 @@ from lessons_lib.advice.report import (
     figure_rows,
     headline,
     html_page,
+    method_name,
     print_match,
     print_profile,
     second_thoughts,
+    sections,
     unknown_figures,
 )
 from lessons_lib.data.profile import profile
@@ -92,13 +94,32 @@ def test_known_and_unknown_figures_are_all_there_and_apart():
     assert unknown_figures(measured)["the rows carry no scores"] == ["hidden_ties", "small_gaps", "score_contradicts"]
 
 
-def test_the_headline_of_a_choice_and_of_a_tie(found):
-    assert headline(found.recommendation) == "Use IPO (Identity Preference Optimization)."
-    tie = dataclasses.replace(found.recommendation, choice="dpo", ties=("ipo", "simpo"), cheaper="simpo")
-    assert headline(tie) == "Any of DPO, IPO, SimPO would do; start with DPO."
-    assert next(second_thoughts(tie)).startswith("The cheaper one is SimPO: 2 forward passes a pair against 4")
-    cheapest = dataclasses.replace(tie, cheaper="dpo")
-    assert next(second_thoughts(cheapest)).startswith("Runner-up")
+def test_the_headline_says_how_the_others_stand(found):
+    def said(**fields):
+        none = {"equivalents": (), "cannot_tell": (), "behind": ()}
+        return headline(
+            dataclasses.replace(found.recommendation, start_with="dpo", regimes=("clean",), **none | fields)
+        )
+
+    assert said(behind=("ipo",)) == "Start with DPO: IPO was behind it."
+    assert said(equivalents=("ipo", "kto"), cannot_tell=("orpo",), behind=("simpo",)) == (
+        "Start with DPO: IPO and KTO would do as well; ORPO cannot be told from it; SimPO was behind it."
+    )
+    assert said() == "Start with DPO: it alone can use what you have."
+    assert "the mechanism's answer" in said(regimes=())
+    assert said(instead="None of the five.") == "None of the five."
+
+
+def test_mechanism_evidence_and_cost_stand_apart(found):
+    lines = dict(sections(found))
+    advice = found.recommendation
+    assert lines["The mechanism: what was made for this"][0] == advice.mechanism
+    told = lines["The evidence: what runs say"]
+    assert told[0] == advice.verdict and told[1].startswith("Expected regret, in points of gold reward")
+    labels = [f"{c.label[0].upper()}{c.label[1:]}: {c.badge}." for c in advice.evidence]
+    assert [line for line in told if line in labels] == labels and len(labels) == 3
+    assert [line.partition(":")[0] for line in lines["What it costs"]] == [method_name(m) for m in advice.costs]
+    assert lines["What one pilot would tell"] == [advice.pilot]
 
 
 # The terminal
@@ -106,7 +127,7 @@ def test_the_headline_of_a_choice_and_of_a_tie(found):
 
 def test_the_advice_is_read_from_the_top(found):
     text = shown(print_match, found)
-    order = ["Use IPO", "Confidence: ", "Before you train", "Why", "What it rests on", "What would change the answer"]
+    order = ["Start with", "How sure: ", *(title for title, _ in sections(found))]
     places = [text.index(part) for part in [*order, "Where to start", "Memory. Predicted peak on each of one GPU"]]
     assert places == sorted(places)
     flat = " ".join(text.split())
@@ -120,7 +141,7 @@ def test_lines_stay_within_the_terminal(found):
     paired = dataclasses.replace(found, profile=dataclasses.replace(found.profile, form="paired"))
     lines = shown(print_match, paired, 60).splitlines()
     (following,) = (line for line in lines if line.startswith("Next: "))
-    assert following.endswith(f"--output recipes/{found.recommendation.choice}")  # whole, to be copied
+    assert following.endswith(f"--output recipes/{found.recommendation.start_with}")  # whole, to be copied
     assert max(len(line) for line in lines if line != following) <= 60
     assert max(map(len, shown(print_profile, found.profile, 72).splitlines())) <= 72
 
@@ -163,7 +184,7 @@ def test_the_page_says_what_the_terminal_says(found):
         *second_thoughts(found.recommendation),
     ):
         assert " ".join(line.split()) in words
-    assert "Predicted peak on each of one GPU" in words and found.recommendation.evidence_so_far in words
+    assert "Predicted peak on each of one GPU" in words
     for question, answer in found.recommendation.path:
         assert question in words and answer in words
 

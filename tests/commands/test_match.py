@@ -38,12 +38,12 @@ def answer(capsys, *arguments):
 def test_match_prints_advice_and_exits_with_0(pairs, capsys):
     assert main(["match", pairs, "--checkpoint", "sft", "--reference", "live"]) == 0
     told = capsys.readouterr().out
-    assert "start with DPO" in told and "Runner-up: IPO" in told and "Measured here:" in told
+    assert "Start with " in told and "Runner-up: " in told and "The evidence: what runs say" in told
 
 
 def test_match_as_json_is_json_and_nothing_else(pairs, capsys):
     record = answer(capsys, "match", pairs, "--checkpoint", "base", "--params", "1e9", "--gpus", "2", "--lora", "8")
-    assert record["recommendation"]["choice"] == "orpo"
+    assert record["recommendation"]["made_for"] == "orpo"
     assert record["facts"]["checkpoint"] == "base" and record["facts"]["lora"] is True
     assert {fit["method"] for fit in record["memory"]} == {"dpo", "ipo", "kto", "orpo", "simpo"}
     assert record["profile"]["figures"]["rows"]["value"] == 20
@@ -51,9 +51,9 @@ def test_match_as_json_is_json_and_nothing_else(pairs, capsys):
 
 def test_what_the_rows_cannot_say_is_given(pairs, capsys):
     record = answer(capsys, "match", pairs, "--checkpoint", "sft", "--reference", "none", "--passes", "3")
-    assert record["recommendation"]["choice"] == "simpo" and record["facts"]["passes"] == 3
+    assert record["recommendation"]["leaf"] == "no reference" and record["facts"]["passes"] == 3
     streamed = ["--model", "llama-3-8b", "--gpus", "2", "--gpu-memory", "80", "--checkpoint", "sft"]
-    assert answer(capsys, "match", pairs, *streamed, "--streaming")["recommendation"]["choice"] == "simpo"
+    assert answer(capsys, "match", pairs, *streamed, "--streaming")["recommendation"]["leaf"] == "no reference"
     assert answer(capsys, "match", pairs, *streamed)["facts"]["reference"] == "precomputed"
 
 

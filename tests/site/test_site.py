@@ -147,16 +147,18 @@ def test_the_comparison_page_holds_the_methods_table(documents):
 
 @pytest.mark.slow
 def test_the_start_page_holds_the_decision_tree_that_the_library_walks(documents):
-    from lessons_lib.advice.decide import evidence_so_far, load_tree
+    from lessons_lib.advice.cards import cards, default_card
+    from lessons_lib.advice.decide import load_tree
     from lessons_lib.methods import METHODS
 
     questions = documents["index.html"].select(".tree > li")
     tree = load_tree()
     assert [question.p.text for question in questions] == [question.text for question in tree.questions.values()]
     for shown, question in zip(questions, tree.questions.values(), strict=True):
-        ends = [METHODS[tree.leaves[a.then].method].name for a in question.answers if a.then in tree.leaves]
+        ends = [METHODS[cards()[a.then]["start_with"]].name for a in question.answers if a.then in tree.leaves]
         assert [leaf.text for leaf in shown.select("li > p + p > strong")] == ends
-    assert evidence_so_far() in documents["index.html"].get_text()
+    default = METHODS[default_card()["method"]].name
+    assert f"When nothing can be told apart: {default}." in documents["index.html"].get_text()
 
 
 @pytest.mark.slow

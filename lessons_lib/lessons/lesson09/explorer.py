@@ -53,15 +53,13 @@ KEYS = {name(method): method for method in METHODS}
 
 
 def chosen(method: str, shape: str, start: str, flips: float, decided: float, passes: int) -> float:
-    return float(advice(shape, start, flips, decided, passes).choice == KEYS[method])
+    return float(advice(shape, start, flips, decided, passes).start_with == KEYS[method])
 
 
 def next_best(method: str, shape: str, start: str, flips: float, decided: float, passes: int) -> float:
-    """1 for a tie with the choice, one half for the runner-up."""
+    """1 for a method that is as good as the choice, one half for one that cannot be told from it."""
     found = advice(shape, start, flips, decided, passes)
-    if KEYS[method] in found.ties:
-        return 1.0
-    return 0.5 * (found.runner_up == KEYS[method])
+    return 1.0 * (KEYS[method] in found.equivalents) + 0.5 * (KEYS[method] in found.cannot_tell)
 
 
 def changing(method: str, shape: str, start: str, flips: float, decided: float, passes: int) -> float:
@@ -89,17 +87,17 @@ def path_of(shape: str, start: str, flips: float, decided: float, passes: int) -
 
 def answer_of(shape: str, start: str, flips: float, decided: float, passes: int) -> str:
     found = advice(shape, start, flips, decided, passes)
-    ties = f", level with {' and '.join(map(name, found.ties))}" if found.ties else ""
-    return f"{name(found.choice)}{ties}. Confidence: {found.confidence}; {found.why_confidence}"
+    return f"{name(found.start_with)}. How sure: {found.how_sure}; {found.why_sure}"
 
 
 def runner_up_of(shape: str, start: str, flips: float, decided: float, passes: int) -> str:
     found = advice(shape, start, flips, decided, passes)
-    return f"{name(found.runner_up)}, {found.why_runner_up}"
+    return f"{name(found.runner_up)}, {found.why_runner_up}" if found.runner_up else "none"
 
 
 def change_of(shape: str, start: str, flips: float, decided: float, passes: int) -> str:
-    return "; ".join(f"{name(to)} if {what}" for what, to in advice(shape, start, flips, decided, passes).flips)
+    others = advice(shape, start, flips, decided, passes).flips
+    return "; ".join(f"{name(to)} if {what}" for what, to in others) or "the same whatever else you answered"
 
 
 def three_questions() -> Explorer:
@@ -123,13 +121,13 @@ def three_questions() -> Explorer:
         },
         panels=[
             Panel(
-                "The answer, and who is level or next",
+                "What to start with, and who is as good or cannot be told from it",
                 x=method,
-                y=Axis("1: choice or tie, 0.5: runner-up", 0, 1.25),
-                marks=[Bars("the choice", chosen, "kto"), Bars("level, or runner-up", next_best, "neutral")],
+                y=Axis("1: choice, or as good; 0.5: cannot tell", 0, 1.25),
+                marks=[Bars("the choice", chosen, "kto"), Bars("as good, or cannot tell", next_best, "neutral")],
             ),
             Panel(
-                "Where your labels stand, and where the answer turns to IPO",
+                "Where your labels stand, and from where IPO was made for them",
                 x=Axis("share of labels flipped", 0, 0.45, points=2),
                 y=Axis("share of items with one side", 0, 1.1),
                 marks=[

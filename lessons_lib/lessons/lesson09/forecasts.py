@@ -238,4 +238,4 @@ def _counted(share: float, n: int, rng: random.Random) -> float:
 def ours(facts: Facts) -> dict[str, float]:
     """`recommend` taken at its word: sure of its choice and of what it calls as good, and of nothing else."""
     advice = recommend(facts)
-    return {m: float(m == advice.choice or m in advice.ties) for m in METHODS}
+    return {m: float(m == advice.start_with or m in advice.equivalents) for m in METHODS}

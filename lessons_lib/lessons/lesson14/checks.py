@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from lessons_lib.advice.decide import Facts, briefs, load_tree, recommend, walk
+from lessons_lib.advice.decide import Facts, briefs, recommend, walk
 from lessons_lib.data import samples
 from lessons_lib.data.figures import implied_flip
 from lessons_lib.grading import tickets
@@ -260,29 +260,32 @@ def facts_of(name: str, found: Mapping[str, float]) -> Facts:
 
 
 def share(answer: object, facts: Facts) -> float:
-    """What an answer earns: 1 for the tree's choice or a tie with it, one half for a defensible second, else 0."""
-    advice = recommend(facts)
+    """What an answer earns: 1 for the method that the tree says was made for this, one half for a defensible second."""
+    leaf = walk(facts)[1]
     if not isinstance(answer, str) or answer not in METHODS:
         return 0.0
-    if answer == advice.choice or answer in advice.ties:
+    if answer == leaf.made_for or answer in _AS_GOOD.get(leaf.key, ()):
         return 1.0
     return SECOND if answer in second_answers(facts) else 0.0
 
 
-def second_answers(facts: Facts) -> dict[str, str]:
-    """The defensible second answers to a case, each with the reason that makes it one.
+_AS_GOOD = {"any": ("ipo", "simpo")}
 
-    They are what either end of the flip rate's interval would lead to, the other readings of the data that
-    `recommend` names, and the runner-up where most of the ratings could be paired.
-    """
-    advice, found = recommend(facts), {}
+
+def second_answers(facts: Facts) -> dict[str, str]:
+    """The defensible second answers to a case, each with the reason that makes it one."""
+    leaf, found = walk(facts)[1], {}
     for end in (facts.flip_low, facts.flip_high):
         if end is not None:
-            found[walk(replace(facts, flip_rate=end))[1].method] = f"the flip rate may as well be {end:.0%}"
-    found |= dict(advice.alternatives)
-    if advice.choice == "kto" and (facts.unpaired or 0) < load_tree().thresholds["MOST"].value:
-        found[advice.runner_up] = advice.why_runner_up
-    return {method: why for method, why in found.items() if method not in (advice.choice, *advice.ties)}
+            found[walk(replace(facts, flip_rate=end))[1].made_for] = f"the flip rate may as well be {end:.0%}"
+    found |= dict(recommend(facts).alternatives)
+    if leaf.key == "no reference":
+        found["orpo"] = "ORPO needs no reference either"
+    if leaf.key == "ratings" and facts.pairs:
+        found["orpo"] = "ORPO can train on the pairs that the ratings make"
+        if (facts.unpaired or 0) < 0.5:
+            found["dpo"] = "DPO can train on the pairs that the ratings make"
+    return {method: why for method, why in found.items() if method not in (leaf.made_for, *_AS_GOOD.get(leaf.key, ()))}
 
 
 def choice_share(name: str, choice: object, found: Mapping[str, float]) -> float:
@@ -322,7 +325,7 @@ def _wrong_mechanism(mechanism: str, choice: str) -> str:
 
 
 def _wrong_change(claim: Mapping, facts: Facts) -> Iterator[tuple[str, str]]:
-    to = walk(replace(facts, **CHANGES[claim["change"]][1]))[1].method
+    to = walk(replace(facts, **CHANGES[claim["change"]][1]))[1].made_for
     if to == claim["choice"]:
         yield "change", f"with that change the answer would still be {to}"
     elif to != claim["leads_to"]:

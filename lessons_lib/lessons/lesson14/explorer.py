@@ -75,12 +75,12 @@ KEYS = {name(method): method for method in METHODS}
 
 
 def chosen(method: str, dataset: str, terms: str, end: str) -> float:
-    return float(advice(dataset, terms, end).choice == KEYS[method])
+    return float(advice(dataset, terms, end).start_with == KEYS[method])
 
 
 def next_best(method: str, dataset: str, terms: str, end: str) -> float:
     found = advice(dataset, terms, end)
-    return 1.0 if KEYS[method] in found.ties else 0.5 * (found.runner_up == KEYS[method])
+    return 1.0 * (KEYS[method] in found.equivalents) + 0.5 * (KEYS[method] in found.cannot_tell)
 
 
 def missing_of(figure: str) -> str:
@@ -89,18 +89,17 @@ def missing_of(figure: str) -> str:
 
 
 def answer_of(dataset: str, terms: str, end: str) -> str:
-    found = advice(dataset, terms, end)
-    ties = f", level with {' and '.join(map(name, found.ties))}" if found.ties else ""
-    return f"{name(found.choice)}{ties}"
+    return name(advice(dataset, terms, end).start_with)
 
 
 def runner_up_of(dataset: str, terms: str, end: str) -> str:
     found = advice(dataset, terms, end)
-    return f"{name(found.runner_up)}, {found.why_runner_up}"
+    return f"{name(found.runner_up)}, {found.why_runner_up}" if found.runner_up else "none"
 
 
 def change_of(dataset: str, terms: str, end: str) -> str:
-    return "; ".join(f"{name(to)} if {what}" for what, to in advice(dataset, terms, end).flips)
+    flips = advice(dataset, terms, end).flips
+    return "; ".join(f"{name(to)} if {what}" for what, to in flips) or "the same whatever else you answered"
 
 
 def three_profiles() -> Explorer:
@@ -129,10 +128,10 @@ def three_profiles() -> Explorer:
                 marks=[Bars("measured", shown, "neutral")],
             ),
             Panel(
-                "The answer for the dataset chosen, and who is level or next",
+                "What to start with for the dataset chosen, and who cannot be told from it",
                 x=Axis("", categories=tuple(KEYS)),
-                y=Axis("1: choice or tie, 0.5: runner-up", 0, 1.25),
-                marks=[Bars("the choice", chosen, "kto"), Bars("level, or runner-up", next_best, "neutral")],
+                y=Axis("1: choice, or as good; 0.5: cannot tell", 0, 1.25),
+                marks=[Bars("the choice", chosen, "kto"), Bars("as good, or cannot tell", next_best, "neutral")],
             ),
         ],
         readouts=[

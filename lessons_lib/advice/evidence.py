@@ -1,0 +1,293 @@
+"""What recorded runs and published comparisons say of a choice among the five methods: regrets, verdict words, badges.
+
+Nothing here is written by hand but `published.yaml`, which quotes papers. Figures and words are computed from the
+recorded tables, so advice changes when they do. Needs neither torch nor the lab; pandas and the benchmark's room are
+imported when runs are first looked at.
+
+A method's **regret** in a regime is how many points of gold reward its runs lie behind the best of the five there,
+paired by seed. Over several regimes it is the mean of these. Which of the five was best is read from the same runs, so
+the best one's own regret is 0 and flatters it a little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from lessons_lib.errors import UserError
+from lessons_lib.methods import METHODS
+from lessons_lib.metrics import Interval
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from lessons_lib.benchmark.design import Arm, Regime
+
+Badge = Literal["supported", "contradicted", "cannot tell", "not measured"]
+Word = str  # of `statistics.word`: "ahead", "equivalent", "behind", "cannot tell"
+Claim = Literal["ahead", "not behind"]
+FIVE = tuple(METHODS)
+LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "46k": "models of 46 thousand weights in a small invented language",
+        "135M": "a pre-trained model of 135 million weights in plain English",
+        "published": "what others published",
+    }
+)
+PUBLISHED = "published"
+WORLDS = ("46k", "135M")
+
+
+@dataclass(frozen=True)
+class World:
+    """Where something was measured: what was run on what, and when a difference counts there."""
+
+    regimes: Mapping[str, Regime]
+    arms: Mapping[str, Arm]
+    delta: float
+
+
+@cache
+def world_of(key: str) -> World:
+    """A world by its key, one of `WORLDS`."""
+    from lessons_lib.benchmark import design, shop_design
+
+    if key == "46k":
+        return World(design.REGIMES, design.ARMS, vars(design).get("DELTA", 0.2))
+    return World(shop_design.REGIMES, shop_design.ARMS, shop_design.DELTA)
+
+
+@cache
+def runs(world: str) -> pd.DataFrame | None:
+    """A world's final runs with a gold reward, or None before there are any."""
+    from lessons_lib.benchmark import reading, shop_reading
+
+    try:
+        table = reading.results() if world == "46k" else shop_reading.final()
+    except UserError:
+        return None
+    table = table[table["regime"].isin(world_of(world).regimes)].dropna(subset=["gold"])
+    return table if len(table) else None
+
+
+@cache
+def measured(world: str) -> tuple[str, ...]:
+    """The regimes of a world in which all five methods have been run with the same seeds, in the design's order."""
+    table = runs(world)
+    if table is None:
+        return ()
+    arms = table[table["arm"].isin(FIVE)].groupby(["regime", "seed"])["arm"].nunique()
+    whole = arms[arms == len(FIVE)].groupby(level="regime").size()
+    return tuple(regime for regime in world_of(world).regimes if whole.get(regime, 0) > 1)
+
+
+@cache
+def scores(world: str, regimes: tuple[str, ...], arms: tuple[str, ...] = FIVE) -> tuple[dict[str, np.ndarray], list]:
+    """(arm to (seeds,) gold rewards, averaged over the regimes for each seed that all of them have; checkpoints).
+
+    An arm that was not run in every regime is left out.
+    """
+    wide, checkpoints = _wide(world, regimes, arms)
+    return {arm: wide[arm].mean(axis=1).to_numpy() for arm in wide.columns.unique("arm")}, checkpoints
+
+
+def _wide(world: str, regimes: tuple[str, ...], arms: tuple[str, ...]) -> tuple[pd.DataFrame, list]:
+    """(seeds, (arm, regime)) gold rewards of the arms that were run in all the regimes, and each seed's checkpoint."""
+    table = runs(world)
+    if table is None or not regimes:
+        raise UserError(f"{world}: expected regimes that have been measured, got {', '.join(regimes) or 'none'}")
+    table = table[table["regime"].isin(regimes) & table["arm"].isin(arms)]
+    wide = table.pivot_table(index="seed", columns=["arm", "regime"], values="gold")
+    whole = [arm for arm in arms if arm in wide and wide[arm].shape[1] == len(regimes)]
+    wide = wide[whole].dropna()
+    return wide, table.drop_duplicates("seed").set_index("seed")["checkpoint"].loc[wide.index].tolist()
+
+
+@cache
+def _behind_best(world: str, regimes: tuple[str, ...]) -> tuple[dict[str, np.ndarray], list]:
+    """(method to (seeds,) points behind the best of the five, averaged over the regimes; checkpoints)."""
+    wide, checkpoints = _wide(world, regimes, FIVE)
+    ideal = sum(wide[wide.xs(regime, axis=1, level="regime").mean().idxmax()][regime] for regime in regimes)
+    return {method: (ideal / len(regimes) - wide[method].mean(axis=1)).to_numpy() for method in FIVE}, checkpoints
+
+
+def regrets(world: str, regimes: Sequence[str]) -> dict[str, Interval]:
+    """Each method's regret over the regimes, with its 95 % interval (not corrected), least first."""
+    from lessons_lib.benchmark import statistics
+
+    behind, checkpoints = _behind_best(world, tuple(regimes))
+    found = {method: statistics.estimate(gaps, checkpoints).interval() for method, gaps in behind.items()}
+    return dict(sorted(found.items(), key=lambda item: item[1].estimate))
+
+
+@cache
+def comparisons(world: str, regimes: tuple[str, ...], arms: tuple[str, ...]) -> Mapping[tuple[str, str], Interval]:
+    """(one, other) to the difference one − other over the regimes, with Holm's interval over all pairs of the arms."""
+    from lessons_lib.benchmark import statistics
+
+    values, checkpoints = scores(world, regimes, arms)
+    found = {}
+    for pair in statistics.compare(values, checkpoints):
+        gap = pair.difference
+        found[pair.better, pair.worse] = gap
+        found[pair.worse, pair.better] = Interval(-gap.estimate, -gap.high, -gap.low, gap.n)
+    return MappingProxyType(found)
+
+
+def words(world: str, regimes: Sequence[str], one: str, others: Sequence[str]) -> dict[str, Word]:
+    """What `one` is against each of the others over the regimes: "ahead", "equivalent", "behind", "cannot tell"."""
+    from lessons_lib.benchmark import statistics
+
+    rivals = tuple(sorted({one, *others}))
+    if len(rivals) < 2:
+        return {}
+    gaps, delta = comparisons(world, tuple(regimes), rivals), world_of(world).delta
+    return {other: statistics.word(gaps[one, other], delta) for other in others if (one, other) in gaps}
+
+
+def badge(found: Mapping[str, Word], claim: Claim = "ahead") -> Badge:
+    """What measured words make of a mechanism's prediction.
+
+    Args:
+        found: of `words`: the method that was made for this, against each of the others that are to be had.
+        claim: what the mechanism predicts. "ahead": an advantage over all of them. "not behind": that none of them
+            has one over it, as is said of a default.
+    """
+    came = set(found.values())
+    if not came:
+        return "not measured"
+    if "behind" in came:
+        return "contradicted"
+    if claim == "not behind":
+        return "supported" if came <= {"ahead", "equivalent"} else "cannot tell"
+    if came <= {"equivalent"}:
+        return "contradicted"  # the advantage was looked for and is smaller than counts
+    return "supported" if came <= {"ahead"} else "cannot tell"
+
+
+def level(world: str, regimes: Sequence[str], methods: Sequence[str]) -> tuple[str, ...]:
+    """Of these methods the leader, first, and whoever is not shown to be behind it."""
+    ranked = [method for method in regrets(world, regimes) if method in methods]
+    if len(ranked) < 2:
+        return tuple(ranked)
+    found = words(world, regimes, ranked[0], ranked[1:])
+    return (ranked[0], *(method for method in ranked[1:] if found[method] != "ahead"))
+
+
+@dataclass(frozen=True)
+class Better:
+    """An arm beyond the five that is ahead of the method to start with, or equivalent to it."""
+
+    arm: str
+    label: str
+    word: str
+    difference: Interval
+
+
+def beyond(world: str, regimes: Sequence[str], start: str) -> tuple[Better, ...]:
+    """Arms beyond the five that are ahead of `start` or equivalent to it; intervals share 5 % over those looked at."""
+    from lessons_lib.benchmark import statistics
+
+    arms = tuple(arm for arm, facts in world_of(world).arms.items() if facts.method and arm not in FIVE)
+    values, checkpoints = scores(world, tuple(regimes), (start, *arms))
+    others = [arm for arm in values if arm != start]
+    found = []
+    for arm in others:
+        gap = statistics.estimate(values[arm] - values[start], checkpoints).interval(statistics.ALPHA / len(others))
+        word = statistics.word(gap, world_of(world).delta)
+        if word in ("ahead", "equivalent"):
+            found.append(Better(arm, world_of(world).arms[arm].label, word, gap))
+    return tuple(sorted(found, key=lambda better: -better.difference.estimate))
+
+
+def visible(world: str, regimes: Sequence[str], one: str, other: str, *, seeds: int) -> float:
+    """The difference of two arms that `seeds` paired runs would show in 8 of 10 cases, at the spread measured here."""
+    from lessons_lib.benchmark import statistics
+
+    values, checkpoints = scores(world, tuple(regimes), (one, other))
+    between, within = statistics.spread(values[one] - values[other], checkpoints)
+    return statistics.smallest_visible_effect(between, within, list(range(seeds)))
+
+
+# The default
+
+
+class Far(NamedTuple):
+    """How far a method was behind the best of the five over all regimes of a world, and at worst."""
+
+    mean: Interval
+    worst: float
+    where: str  # the regime of the worst
+
+
+@dataclass(frozen=True)
+class Default:
+    """Which method is never far behind, counted over all regimes of a world: `method` has the least worst regret."""
+
+    world: str
+    methods: Mapping[str, Far]
+
+    @property
+    def method(self) -> str:
+        return min(self.methods, key=lambda method: self.methods[method].worst)
+
+    @property
+    def least_mean(self) -> str:
+        return min(self.methods, key=lambda method: self.methods[method].mean.estimate)
+
+
+@cache
+def default(world: str = "46k") -> Default | None:
+    """The default of a world, or None where it has no runs."""
+    regimes = measured(world)
+    if not regimes:
+        return None
+    by_regime = {regime: regrets(world, (regime,)) for regime in regimes}
+    found = {}
+    for method, mean in regrets(world, regimes).items():
+        where = max(regimes, key=lambda regime: by_regime[regime][method].estimate)
+        found[method] = Far(mean, by_regime[where][method].estimate, where)
+    return Default(world, MappingProxyType(found))
+
+
+# What others published
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a published comparison says of a leaf's mechanism.
+
+    Attributes:
+        source: a key of the bibliography. says: what it found, in a sentence.
+        stance: what that makes of the mechanism's prediction.
+        decides: whether it was matched and can tell: several seeds, an interval, or a search for each method. One run
+            a cell by a method's own authors is quoted and decides nothing.
+    """
+
+    source: str
+    says: str
+    stance: Badge
+    decides: bool = False
+
+
+@cache
+def reports() -> Mapping[str, tuple[Report, ...]]:
+    """The reports by leaf of the decision tree."""
+    import yaml
+
+    raw = yaml.safe_load(resources.files("lessons_lib.advice").joinpath("published.yaml").read_text("utf-8"))
+    return MappingProxyType({leaf: tuple(Report(**record) for record in records) for leaf, records in raw.items()})
+
+
+def published_badge(leaf: str) -> Badge:
+    """The one stance of the reports that decide; "cannot tell" where these disagree or none decides."""
+    found = reports().get(leaf, ())
+    if not found:
+        return "not measured"
+    stances = {report.stance for report in found if report.decides}
+    return stances.pop() if len(stances) == 1 else "cannot tell"
