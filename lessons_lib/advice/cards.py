@@ -49,7 +49,7 @@ def _card(key: str, leaf: Leaf) -> dict:
         "regimes": list(found.regimes),
         "verdict": verdict,
         "beyond": [asdict(better) for better in found.beyond],
-        "cost": {method: asdict(cost(method)) for method in leaf.methods},
+        "cost": {method: {**asdict(cost(method)), "knobs": list(cost(method).knobs)} for method in leaf.methods},
         "how_sure": how_sure,
         "why_sure": why_sure,
         "flips": [[change, choice_of(to).start_with] for change, to in _other_leaves(key, found.start_with)],
