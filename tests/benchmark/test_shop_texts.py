@@ -75,6 +75,7 @@ def test_ones_own_run_says_first_what_it_takes_and_then_trains(some, monkeypatch
     assert "192 pairs in 24 steps" in capsys.readouterr().out and text.startswith(fixed_requests()[0].person)
     assert "about 2 minutes" in shop_texts.expected("dpo", bf16=True)
     assert "in float32: about 4 minutes" in shop_texts.expected("dpo", bf16=False)
+    assert "SimPO on 192 pairs" in shop_texts.expected("simpo", bf16=True)  # not recorded: as long as another
 
 
 def test_without_the_model_the_recorded_run_is_shown_and_the_reason_said(some, monkeypatch, capsys):
@@ -90,6 +91,7 @@ def test_without_the_model_the_recorded_run_is_shown_and_the_reason_said(some, m
 def test_a_run_is_not_made_unless_asked_for(some, monkeypatch):
     monkeypatch.setattr(shop_texts, "watch", lambda *args, **kwargs: pytest.fail("it trained"))
     assert shop_texts.learn_now("dpo", train_now=False).startswith("Recorded, one seed, nothing searched")
+    assert shop_texts.learn_now("kto", train_now=False) == "kto has not been recorded: set train_now to see it"
 
 
 def test_an_arm_that_trains_nothing_is_refused():
