@@ -1,33 +1,33 @@
-"""Arms on a model and pairs of your own: any Hugging Face model, any preference pairs.
+"""Arms on a model and rows of your own: any Hugging Face model, any preference pairs, or thumbs.
 
 No gold reward is known there. What is measured is held-out pair accuracy: on how many pairs of test prompts the chosen
 response gained more log-prob since the start than the rejected one. That ranks every arm by one rule, whatever reward
-its loss has. Accuracy does not see what a model writes: with a reward model, replies to the test prompts are sampled
-and scored too.
+its loss has. Accuracy does not see what a model writes, so replies are sampled too: how long they are, whether they
+end, how much they repeat, how far they are from the model at the start, and what a reward model says of them.
 
 Two callers share it. The lessons `compare` a few dozen steps where LESSONS_MODEL names a model, which shows how
-methods behave and ranks none. ``benchmark --model --data`` makes every `OwnRun` with a learning rate chosen on
-validation prompts, from the same few for every arm.
+methods behave and ranks none. ``trial`` (`lessons_lib.advice.trial`) makes of it a matched comparison within minutes.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lessons_lib.benchmark.design import ARMS, FIVE
-from lessons_lib.data.preferences import pairs_to_ratings, prompt_key, split_by_prompt
+from lessons_lib.data.preferences import pairs_to_ratings, prompt_key, ratings_to_pairs, shape_of, split_by_prompt
 from lessons_lib.errors import UserError
 from lessons_lib.methods import METHODS
-from lessons_lib.metrics import Interval, share_interval
+from lessons_lib.metrics import share_interval
 from lessons_lib.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 VARIABLE = "LESSONS_MODEL"
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}  # of the prompts
-REPLY_TOKENS, SAMPLE_ROWS = 128, 16  # of replies for the reward model; how many are made side by side
+SAMPLE_ROWS, DRIFT_ROWS = 16, 4  # replies that are made, and compared with the start's distribution, side by side
+COLUMNS = ("chosen", "rejected", "completion")
+NGRAM = 4  # tokens that count as repeated together
 # The papers' strengths: a model of millions of weights needs none of the lab's.
 STRENGTHS: Mapping[str, Mapping[str, float]] = {
     "cdpo": {"label_smoothing": 0.1},
@@ -61,18 +63,22 @@ class Setup:
 
     model: Any  # a Hugging Face causal language model, which every arm starts from
     tokenizer: Any  # its own
-    pairs: Mapping[str, list[dict]]  # by the splits of `SHARES`; all pairs of a prompt are in one
+    pairs: Mapping[str, list[dict]]  # by split; all pairs of a prompt are in one
     source: str  # of the pairs, in words
+    thumbs: Mapping[str, list[dict]] = field(default_factory=dict)  # of a log, by split; `pairs` are those in it
+    strengths: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of an arm, where not the usual ones
+    shares: Mapping[str, float] = field(default_factory=lambda: SHARES)  # of the prompts
 
     def expect(self, **least: int) -> None:
-        """Raise a UserError where a split holds fewer pairs than `least` says."""
-        small = [f"{n} for {name}" for name, n in least.items() if len(self.pairs[name]) < n]
+        """Raise a UserError where a split holds fewer pairs (of a log: thumbs) than `least` says."""
+        rows, kind = (self.thumbs, "thumbs") if self.thumbs else (self.pairs, "pairs")
+        small = [f"{n} for {name}" for name, n in least.items() if len(rows[name]) < n]
         if small:
-            found = ", ".join(f"{len(pairs)} {name}" for name, pairs in self.pairs.items())
-            shares = " : ".join(f"{10 * share:g}" for share in SHARES.values())
+            found = ", ".join(f"{len(some)} {name}" for name, some in rows.items())
+            shares = " : ".join(f"{10 * share:g}" for share in self.shares.values())
             raise UserError(
                 f"{self.source}: expected at least {' and '.join(small)}, got {found} (prompts are split {shares}); "
-                "give more pairs"
+                f"give more {kind}"
             )
 
 
@@ -95,41 +101,74 @@ def load(model: str | Path, data: str, *, max_tokens: int | None = None, or_inve
     start, tokenizer = load_model(model)
     if data in real.DATASETS:
         records, source = twins.load_or_twin(data, progress=False) if or_invented else (real.load(data), data)
-        form = _as_chat if getattr(tokenizer, "chat_template", None) else _as_text
-        pairs = [form(pair) for pair in real.pairs(data, records)]
+        pairs = list(map(form_for(tokenizer), real.pairs(data, records)))
     else:
         source, pairs = data, list(readers.read(data, shape="paired"))
-    if max_tokens:
-        most = min(max_tokens, getattr(start.config, "max_position_embeddings", None) or max_tokens)
-        lengths = _tokens(pairs, tokenizer).row_lengths()
-        fitting = [pair for pair, length in zip(pairs, lengths, strict=True) if length <= most]
-        source += f"; {len(fitting)} of {len(pairs)} pairs have at most {most} tokens"
-        pairs = fitting
-    return Setup(start, tokenizer, split_by_prompt(pairs, SHARES), source)
+    return from_rows(start, tokenizer, pairs, source, max_tokens=max_tokens)
 
 
-def _as_chat(pair: dict) -> dict:
-    """A pair for a model with a chat template: one user turn, one answer."""
-    roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
-    return {name: [{"role": role, "content": pair[name]}] for name, role in roles.items()}
+def from_rows(
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[dict],
+    source: str,
+    *,
+    max_tokens: int | None = None,
+    shares: Mapping[str, float] = SHARES,
+) -> Setup:
+    """Rows of one shape, split by prompt; those with more than `max_tokens`, or too long for the model, left out."""
+    thumbs = bool(rows) and shape_of(rows[0]) == "unpaired"
+    if max_tokens and rows:
+        most = min(max_tokens, getattr(model.config, "max_position_embeddings", None) or max_tokens)
+        lengths = tokenized(rows, tokenizer).row_lengths()
+        fitting = [row for row, length in zip(rows, lengths, strict=True) if length <= most]
+        source += f"; {len(fitting)} of {len(rows)} {'thumbs' if thumbs else 'pairs'} have at most {most} tokens"
+        rows = fitting
+    split = split_by_prompt(rows, shares)
+    if not thumbs:
+        return Setup(model, tokenizer, split, source, shares=shares)
+    pairs = {name: list(ratings_to_pairs(some)) for name, some in split.items()}
+    return Setup(model, tokenizer, pairs, source, thumbs=split, shares=shares)
 
 
-def _as_text(pair: dict) -> dict:
-    """A pair for a model without one: a blank line parts question and answer."""
-    return {**pair, "prompt": f"{pair['prompt']}\n\n"}
+def as_chat(row: dict) -> dict:
+    """A row for a model with a chat template: one user turn, one answer."""
+    answers = {name: [{"role": "assistant", "content": row[name]}] for name in COLUMNS if name in row}
+    return {**row, "prompt": [{"role": "user", "content": row["prompt"]}], **answers}
+
+
+def as_text(row: dict) -> dict:
+    """A row for a model without one: a blank line parts question and answer."""
+    return {**row, "prompt": f"{row['prompt']}\n\n"}
+
+
+def form_for(tokenizer: Any) -> Callable[[dict], dict]:
+    """What puts a real dataset's row into the form that a model reads."""
+    return as_chat if getattr(tokenizer, "chat_template", None) else as_text
 
 
 # Training and measuring one arm -------------------------------------------------------------------------------
 
 
-def train_arm(setup: Setup, arm: str, config: TrainConfig, *, model=None, progress: bool = False):
-    """A copy of a model, trained by an arm of the design on the training pairs; by the untouched one, as it is.
+def train_arm(
+    setup: Setup,
+    arm: str,
+    config: TrainConfig,
+    *,
+    model=None,
+    progress: bool = False,
+    at: Callable[[int], None] | None = None,
+):
+    """A copy of a model, trained by an arm of the design on the training rows; by the untouched one, as it is.
+
+    Of a log of thumbs, KTO takes the thumbs, SFT the ones that are up, and the others the pairs in it.
 
     Args:
         arm: a key of `ARMS`.
         config: what all arms share. KTO, which takes a pair as two rows, and SFT, which reads half of each, take twice
             as many rows a step, so that a step holds as many responses for every arm.
         model: to begin with and to compare with; None: the setup's.
+        at: called after each step with its number.
     """
     from lessons_lib.training.loop import train
 
@@ -139,15 +178,28 @@ def train_arm(setup: Setup, arm: str, config: TrainConfig, *, model=None, progre
     twice = 2 if table.method in ("kto", "sft") else 1
     config = replace(
         config,
-        hyperparameters=STRENGTHS.get(arm, {}),
+        hyperparameters={**STRENGTHS.get(arm, {}), **setup.strengths.get(arm, {})},
         average=table.average,
         nll_weight=table.nll_weight,
         batch_size=twice * config.batch_size,
         epochs=config.epochs * (2 if table.method == "sft" else 1),
+        evaluate_every=1 if at else config.evaluate_every,
     )
-    rows = setup.pairs["train"]
-    rows = list(pairs_to_ratings(rows)) if table.method == "kto" else rows
-    return train(model, rows, table.method, config, tokenizer=setup.tokenizer, progress=progress).model
+    each_step = (lambda model, step: at(step) or {}) if at else None
+    rows = _rows_of(setup, table.method)
+    return train(
+        model, rows, table.method, config, tokenizer=setup.tokenizer, evaluate=each_step, progress=progress
+    ).model
+
+
+def _rows_of(setup: Setup, method: str) -> list[dict]:
+    """What a method trains on."""
+    pairs = setup.pairs["train"]
+    if method == "kto":
+        return setup.thumbs["train"] if setup.thumbs else list(pairs_to_ratings(pairs))
+    if method == "sft" and setup.thumbs:
+        return [row for row in setup.thumbs["train"] if row["label"]]
+    return pairs
 
 
 def measure(setup: Setup, model, pairs: Sequence[dict], config: TrainConfig) -> dict[str, float]:
@@ -159,22 +211,10 @@ def measure(setup: Setup, model, pairs: Sequence[dict], config: TrainConfig) -> 
         nats, summed over tokens; `chosen_logp_change` and `rejected_logp_change`, the two that it is the difference
         of; `likelier`: share of pairs whose chosen response has the higher log-prob per token; `pairs`: how many.
     """
-    from lessons_lib.training.scoring import score_rows
-    from lessons_lib.training.sharding import make_accelerator
-
-    tokens = _tokens(pairs, setup.tokenizer, config, setup.model)
-    accelerator, passes = make_accelerator(), config.rows_per_pass or config.batch_size
-
-    def score(model) -> dict[str, torch.Tensor]:
-        home = model.device
-        logps = score_rows(model.to(accelerator.device).eval(), tokens, rows_per_pass=passes, accelerator=accelerator)
-        model.to(home)
-        return {side: values.cpu() for side, values in logps.items()}
-
-    now, before, lengths = score(model), score(setup.model), tokens.response_lengths()
+    now, before, lengths = _logps(setup, model, pairs, config)
     chosen, rejected = (now[side] - before[side] for side in ("chosen", "rejected"))
     by_token = {side: values / lengths[side].cpu() for side, values in now.items()}
-    accuracy = _accuracy(pairs, (chosen - rejected).tolist())
+    accuracy = share_interval(list(_wins_of_pairs(pairs, (chosen - rejected).tolist()).values()))
     return {
         "accuracy": accuracy.estimate,
         "accuracy_low": accuracy.low,
@@ -187,23 +227,147 @@ def measure(setup: Setup, model, pairs: Sequence[dict], config: TrainConfig) -> 
     }
 
 
-def _accuracy(pairs: Sequence[dict], margins: Sequence[float]) -> Interval:
-    """The share of margins above 0. A prompt is one unit: its pairs share what is hard about it."""
-    wins: dict[int, list[float]] = {}
+def wins(setup: Setup, model, rows: Sequence[dict], config: TrainConfig) -> dict[int, float]:
+    """Held-out accuracy, prompt by prompt: how often the better response gained more log-prob than the worse one.
+
+    Args:
+        rows: pairs; or thumbs, where every response that is up is compared with every one that is down, whatever
+            prompt it answers, since few prompts of a log have both.
+
+    Returns:
+        `data.preferences.prompt_key` to a share in [0, 1], a tie counting half. Their mean is the accuracy.
+    """
+    now, before, _ = _logps(setup, model, rows, config)
+    gains = {column: (now[column] - before[column]).tolist() for column in now}
+    if "completion" in gains:
+        return _wins_of_thumbs(rows, gains["completion"])
+    margins = [chosen - rejected for chosen, rejected in zip(gains["chosen"], gains["rejected"], strict=True)]
+    return _wins_of_pairs(rows, margins)
+
+
+def _logps(setup: Setup, model, rows: Sequence[dict], config: TrainConfig):
+    """(the model's, the start's summed log-probs, response lengths), each a column to (rows,)."""
+    from lessons_lib.training.scoring import score_rows
+    from lessons_lib.training.sharding import make_accelerator
+
+    tokens = tokenized(rows, setup.tokenizer, config, setup.model)
+    accelerator, passes = make_accelerator(), config.rows_per_pass or config.batch_size
+
+    def score(model) -> dict[str, torch.Tensor]:
+        home = model.device
+        logps = score_rows(model.to(accelerator.device).eval(), tokens, rows_per_pass=passes, accelerator=accelerator)
+        model.to(home)
+        return {side: values.cpu() for side, values in logps.items()}
+
+    return score(model), score(setup.model), tokens.response_lengths()
+
+
+def _wins_of_pairs(pairs: Sequence[dict], margins: Sequence[float]) -> dict[int, float]:
+    """The share of margins above 0, by prompt. A prompt is one unit: its pairs share what is hard about it."""
+    found = defaultdict(list)
     for pair, margin in zip(pairs, margins, strict=True):
-        wins.setdefault(prompt_key(pair["prompt"]), []).append((margin > 0) + 0.5 * (margin == 0))
-    return share_interval([sum(of_prompt) / len(of_prompt) for of_prompt in wins.values()])
+        found[prompt_key(pair["prompt"])].append((margin > 0) + 0.5 * (margin == 0))
+    return {prompt: sum(of_prompt) / len(of_prompt) for prompt, of_prompt in found.items()}
 
 
-def _tokens(pairs: Sequence[dict], tokenizer, config: TrainConfig | None = None, model=None) -> TokenRows:
-    """The pairs as token ids: whole, or with a configuration as training has them."""
+def _wins_of_thumbs(thumbs: Sequence[dict], gains: Sequence[float]) -> dict[int, float]:
+    """For each prompt, how often its responses stand on the right side of those with the other thumb.
+
+    A response's own share is its place among the others (Mann and Whitney 1947), so that ups and downs count for half
+    each, however many there are.
+    """
+    sides = {
+        up: np.sort([gain for gain, row in zip(gains, thumbs, strict=True) if row["label"] == up]) for up in (0, 1)
+    }
+    if not all(map(len, sides.values())):
+        raise UserError(f"expected thumbs of both kinds among {len(thumbs)} held-out ones, got one; give more rows")
+    found = defaultdict(list)
+    for row, gain in zip(thumbs, gains, strict=True):
+        others = sides[not row["label"]]
+        below = (np.searchsorted(others, gain, "left") + np.searchsorted(others, gain, "right")) / (2 * len(others))
+        found[prompt_key(row["prompt"])].append(below if row["label"] else 1 - below)
+    return {prompt: float(np.mean(places)) for prompt, places in found.items()}
+
+
+def tokenized(rows: Sequence[dict], tokenizer, config: TrainConfig | None = None, model=None) -> TokenRows:
+    """The rows as token ids: whole, or with a configuration as training has them."""
     from lessons_lib.training.collation import tokenize_rows
 
     how = {}
     if config:
         how = {"truncation": config.truncation, "append_eos": config.append_eos}
         how["max_length"] = config.max_length or getattr(model.config, "max_position_embeddings", None)
-    return tokenize_rows(pairs, ("chosen", "rejected"), tokenizer, **how)
+    columns = ("completion",) if shape_of(rows[0]) == "unpaired" else ("chosen", "rejected")
+    return tokenize_rows(rows, columns, tokenizer, **how)
+
+
+# Replies ------------------------------------------------------------------------------------------------------
+
+
+def sampled(setup: Setup, model, rows: Sequence[dict], *, most_tokens: int, seed: int) -> list[dict]:
+    """One reply to the prompt of each row, sampled at temperature 1, with what can be measured of it.
+
+    Args:
+        rows: whose prompts leave room for `most_tokens` in the model's context.
+        seed: the same for two models shows them the same luck.
+
+    Returns:
+        A dict a row: `text`; `length` in tokens, the end token included; `ended`, whether it came within `most_tokens`;
+        `repetition`, see `repetition`; `kl`, how far the model's next-token distributions are from the start's along
+        the reply, in nats, summed.
+    """
+    from lessons_lib.models.likelihood import divergence
+    from lessons_lib.models.sampling import sample
+
+    tokenizer, prompts = setup.tokenizer, tokenized(rows, setup.tokenizer).prompts
+    end = tokenizer.eos_token_id
+    replies = sample(model, prompts, max_new_tokens=most_tokens, eos_id=end, seed=seed, batch_size=SAMPLE_ROWS)
+    home = setup.model.device
+    drift = divergence(model, setup.model.to(model.device), prompts, replies, batch_size=DRIFT_ROWS).tolist()
+    setup.model.to(home)
+    return [
+        {
+            "text": tokenizer.decode(reply, skip_special_tokens=True),
+            "length": len(reply),
+            "ended": reply[-1] == end,
+            "repetition": repetition(reply),
+            "kl": kl,
+        }
+        for reply, kl in zip(replies, drift, strict=True)
+    ]
+
+
+def repetition(tokens: Sequence[int], n: int = NGRAM) -> float:
+    """The share of a text's n-grams that stood in it before: 0 where none does, near 1 where it goes in a circle.
+
+    Example:
+        >>> repetition([1, 2, 3, 4, 5, 6]), repetition([1, 2, 1, 2, 1, 2, 1, 2])
+        (0.0, 0.6)
+
+    Reference:
+        Welleck et al. 2020, arXiv 1908.04319 (seq-rep-4).
+    """
+    grams = [tuple(tokens[start : start + n]) for start in range(len(tokens) - n + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def rewards(judge: tuple[Any, Any], setup: Setup, rows: Sequence[dict], replies: Sequence[str]) -> list[float]:
+    """A reward model's score of each reply behind its prompt.
+
+    Args:
+        judge: a classifier with one output, and its tokenizer: see `models.loading.load_reward_model`.
+    """
+    import torch
+
+    model, tokenizer = judge
+    prompts = setup.tokenizer.batch_decode(tokenized(rows, setup.tokenizer).prompts, skip_special_tokens=True)
+    texts, scores = [prompt + reply for prompt, reply in zip(prompts, replies, strict=True)], []
+    for first in range(0, len(texts), SAMPLE_ROWS):
+        some = tokenizer(texts[first : first + SAMPLE_ROWS], return_tensors="pt", padding=True, truncation=True)
+        with torch.no_grad():
+            logits = model(input_ids=some["input_ids"], attention_mask=some["attention_mask"]).logits
+        scores += logits[:, 0].float().tolist()
+    return scores
 
 
 # In a lesson: a table of a few steps each ---------------------------------------------------------------------
@@ -281,11 +445,11 @@ def _memory(setup: Setup, chain: Sequence[str], config: TrainConfig) -> dict[str
     """The peak of two steps on the longest rows, measured and predicted, in MB; that of the hungriest stage."""
     from lessons_lib.memory.probe import recorder
 
-    lengths = _tokens(setup.pairs["train"], setup.tokenizer).row_lengths()
+    lengths = tokenized(setup.pairs["train"], setup.tokenizer).row_lengths()
     longest = sorted(range(len(lengths)), key=lengths.__getitem__)[-config.batch_size :]
     widest = replace(setup, pairs={"train": [setup.pairs["train"][i] for i in longest]})
     methods = {arm: ARMS[arm].method for arm in chain if ARMS[arm].method}
-    peaks, predicted = [], [_predicted(widest, method, config) for method in methods.values() if method in METHODS]
+    peaks, predicted = [], [predicted_peak(widest, method, config) for method in methods.values() if method in METHODS]
     for arm in methods:
         with recorder("cuda" if config.bf16 else "cpu") as recorded:
             train_arm(widest, arm, replace(config, max_steps=2))
@@ -293,14 +457,14 @@ def _memory(setup: Setup, chain: Sequence[str], config: TrainConfig) -> dict[str
     return {"peak_MB": max(peaks, default=math.nan) / 1e6, "predicted_MB": max(predicted, default=math.nan) / 1e6}
 
 
-def _predicted(setup: Setup, method: str, config: TrainConfig) -> float:
+def predicted_peak(setup: Setup, method: str, config: TrainConfig) -> float:
     """The calculator's peak in bytes for these rows, taken as equally long: what it adds up grows with their tokens."""
     from lessons_lib.memory.architecture import read_architecture
     from lessons_lib.memory.estimate import Setting, estimate
     from lessons_lib.training.packing import can_pack
 
     rows = setup.pairs["train"]
-    tokens = _tokens(rows, setup.tokenizer)
+    tokens = tokenized(rows, setup.tokenizer)
     responses = [ids for column in tokens.responses.values() for ids in column]
     prompt, response = (round(sum(map(len, ids)) / len(ids)) for ids in (tokens.prompts, responses))
     setting = Setting(
@@ -311,114 +475,7 @@ def _predicted(setup: Setup, method: str, config: TrainConfig) -> float:
         prompt_length=max(1, prompt),
         precision="mixed" if config.bf16 else "float32",
         reference="precomputed",
+        lora_rank=config.lora_rank or 0,
         packed=can_pack(setup.model),
     )
     return estimate(setting).peak_bytes
-
-
-# As a benchmark: every arm with every seed, written down -------------------------------------------------------
-
-
-class OwnRun:
-    """Trains and measures arms on one model and one dataset; called with one of its `items`, as `record` does.
-
-    Args:
-        model, data: see `load`.
-        learning_rates: to choose from, on validation prompts, with the run's own seed.
-        config: of every run; batch size, epochs, adapters, and whatever else is the same for all.
-        reward_model: a sequence classifier with one output, by folder or Hub id; "": none.
-    """
-
-    KEY = ("regime", "checkpoint", "settings", "arm", "seed")  # what tells one run's row from another's
-
-    def __init__(
-        self, model: str, data: str, learning_rates: Sequence[float], config: TrainConfig, reward_model: str = ""
-    ):
-        self.model, self.data, self.learning_rates, self.config = model, data, tuple(learning_rates), config
-        self.reward_model = reward_model
-        usual = vars(TrainConfig())
-        changed = {name: value for name, value in vars(config).items() if value != usual[name]}
-        settings = {"learning_rates": self.learning_rates, "reward_model": reward_model, **changed}
-        self.settings = json.dumps(settings, default=str)
-
-    def __getstate__(self) -> dict:
-        loaded = ("setup", "judge")  # other processes load for themselves
-        return {name: value for name, value in vars(self).items() if name not in loaded}
-
-    @cached_property
-    def setup(self) -> Setup:
-        """The model and the pairs, loaded when first asked for."""
-        setup = load(self.model, self.data)
-        setup.expect(train=2, validation=2, test=2)
-        return setup
-
-    @cached_property
-    def judge(self) -> tuple[Any, Any] | None:
-        """The reward model and its tokenizer, loaded when first asked for."""
-        from lessons_lib.models.loading import load_reward_model
-
-        return load_reward_model(self.reward_model) if self.reward_model else None
-
-    def items(self, arms: Sequence[str], seeds: Sequence[int]) -> list[tuple]:
-        """Every arm with every seed, as values of `KEY`."""
-        return [(self.data, self.model, self.settings, arm, seed) for seed in seeds for arm in arms]
-
-    def __call__(self, regime: str, checkpoint: str, settings: str, arm: str, seed: int) -> list[dict]:
-        setup, seconds, best, model = self.setup, [], {"validation_accuracy": -1.0}, None
-        for rate in self.learning_rates if ARMS[arm].method else (None,):
-            config = replace(self.config, seed=seed, learning_rate=rate or self.config.learning_rate)
-            start = time.process_time()
-            trained = train_arm(setup, arm, config)
-            seconds.append(time.process_time() - start)
-            accuracy = measure(setup, trained, setup.pairs["validation"], config)["accuracy"]
-            if accuracy > best["validation_accuracy"]:
-                best, model = {"learning_rate": rate, "validation_accuracy": accuracy}, trained
-        row = dict(zip(self.KEY, (regime, checkpoint, settings, arm, seed), strict=True)) | best
-        row |= measure(setup, model, setup.pairs["test"], self.config)
-        if self.judge:
-            row |= self._rewards(model, setup.pairs["test"], seed)
-        return [{**row, "cpu_seconds": sum(seconds) / len(seconds)}]
-
-    def _rewards(self, model, pairs: Sequence[dict], seed: int) -> dict[str, float]:
-        """The reward model's mean score of a sampled reply, and how often it beats the starting model's."""
-        tokens = _tokens(pairs, self.setup.tokenizer, self.config, self.setup.model)
-        prompts = list({tuple(ids): None for ids in tokens.prompts})
-        ours, before = (self._scores(m, prompts, seed) for m in (model, self.setup.model))
-        wins = (ours > before).double() + 0.5 * (ours == before).double()
-        return {"reward": ours.mean().item(), "reward_win_rate": wins.mean().item()}
-
-    def _scores(self, model, prompts: Sequence[tuple[int, ...]], seed: int) -> torch.Tensor:
-        """(prompts,) the reward model's score of one sampled reply to each."""
-        import torch
-
-        from lessons_lib.models.sampling import sample
-
-        tokenizer, (judge, judge_tokenizer) = self.setup.tokenizer, self.judge
-        longest = max(len(prompt) for prompt in prompts)
-        room = min(REPLY_TOKENS, getattr(model.config, "max_position_embeddings", math.inf) - longest)
-        if room < 1:
-            raise UserError(
-                f"--reward-model: the longest prompt, of {longest} tokens, leaves no room for a reply; "
-                "leave long prompts out of the data"
-            )
-        how = {"max_new_tokens": room, "eos_id": tokenizer.eos_token_id, "batch_size": SAMPLE_ROWS}
-        replies = sample(model, prompts, seed=seed, **how)
-        whole = [[*prompt, *reply] for prompt, reply in zip(prompts, replies, strict=True)]
-        texts = tokenizer.batch_decode(whole, skip_special_tokens=True)
-        scores = []
-        for first in range(0, len(texts), SAMPLE_ROWS):
-            some = judge_tokenizer(
-                texts[first : first + SAMPLE_ROWS], return_tensors="pt", padding=True, truncation=True
-            )
-            with torch.no_grad():
-                logits = judge(input_ids=some["input_ids"], attention_mask=some["attention_mask"]).logits
-            scores.append(logits[:, 0].float())
-        return torch.cat(scores)
-
-
-def record(folder: Path, run: OwnRun, *, arms: Sequence[str], seeds: Sequence[int], command: str, **how) -> Path:
-    """Every arm with every seed, resumable as the lab's part is; the table's path."""
-    from lessons_lib.benchmark.record import in_order
-
-    _ = run.setup, run.judge  # a wrong name fails here, before any work
-    return in_order(folder, "benchmark_own", run, OwnRun.KEY, run.items(arms, seeds), command, **how)

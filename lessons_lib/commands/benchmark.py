@@ -1,4 +1,4 @@
-"""``benchmark``: run the matched comparison, or a part of it, or its arms on a model and a dataset of yours."""
+"""``benchmark``: run the matched comparison, or a part of it. On rows and a model of yours: ``trial``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from lessons_lib.errors import UserError
 HELP = "compare the five methods and their variants on the same data, budget and evaluation"
 EXAMPLE = f"""{COMMAND} benchmark --quick
   {COMMAND} benchmark --regimes clean unary_10 --arms dpo kto --seeds 0-5
-  {COMMAND} benchmark --world shop --quick
-  {COMMAND} benchmark --model ./my-model --data pairs.jsonl --learning-rates 5e-7 2e-6"""
+  {COMMAND} benchmark --world shop --quick"""
 OUT = Path("runs/benchmark")
 QUICK_REGIME, QUICK_SEEDS = "near_deterministic", range(3)
 
@@ -46,17 +45,11 @@ def add_arguments(parser) -> None:
     parser.add_argument("--seeds", help="such as 0-11 or 0,3,6 (default: 0-11; of the scale part 0-2)")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_REGIME}, three seeds: about 3 minutes; of "
                         "the shop DPO and SFT with one seed on clean pairs: about 10")  # fmt: skip
-    shop = parser.add_argument_group("the shop: see also --model, another chat model")
+    shop = parser.add_argument_group("the shop")
+    shop.add_argument("--model", help="another chat model than the pre-trained one: a folder, or a Hub id")
     shop.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
     shop.add_argument("--precision", choices=("bf16", "float32"), help="default: what the machine does well; --world "
                       "shop compares only runs of one precision")  # fmt: skip
-    own = parser.add_argument_group("a model and a dataset of yours, by held-out pair accuracy or a reward model")
-    own.add_argument("--model", help="a folder written by save_pretrained, or a Hub id")
-    own.add_argument("--data", help="one of the project's datasets, a file of pairs, or a Hub id")
-    own.add_argument("--reward-model", default="", help="scores sampled replies too: a folder or Hub id, one output")
-    own.add_argument("--learning-rates", nargs="+", type=float, default=[5e-7, 2e-6, 1e-5], metavar="RATE",
-                     help="to choose from on validation prompts, the same for every arm")  # fmt: skip
-    own.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of every run: see `train`")
     how = parser.add_argument_group("how it runs")
     how.add_argument("--jobs", type=int, help="processes (default: as many as cores; of the shop, 5 GB each, two)")
     how.add_argument("--dask", metavar="ADDRESS", default="", help="a Dask scheduler to hand the runs to")
@@ -70,23 +63,19 @@ def run(arguments) -> int:
         return _run_shop(arguments)
     from lessons_lib.benchmark import design
 
-    if bool(arguments.model) != bool(arguments.data):
-        raise UserError("--model and --data belong together: a model to train and pairs to train it on")
+    if arguments.model:
+        raise UserError(f"--model: expected --world shop with it; rows and a model of yours: {COMMAND} trial")
     arms = _known("--arms", arguments.arms, design.ARMS)
     regimes = _known("--regimes", arguments.regimes, design.REGIMES)
-    seeds = _seeds(arguments.seeds or ("0-2" if arguments.part == "scale" or arguments.model else "0-11"))
+    seeds = _seeds(arguments.seeds or ("0-2" if arguments.part == "scale" else "0-11"))
     if arguments.quick:
         regimes, seeds = (QUICK_REGIME,), QUICK_SEEDS
     how = _how(arguments)
 
-    from lessons_lib.benchmark import own, record, sizes
+    from lessons_lib.benchmark import record, sizes
 
-    command, only = shlex.join([COMMAND, *sys.argv[1:]]), {}
-    if arguments.model:
-        chosen = _own_run(arguments)
-        only = {"regime": arguments.data, "checkpoint": arguments.model, "settings": chosen.settings}
-        path = own.record(arguments.out, chosen, arms=arms, seeds=seeds, command=command, **how)
-    elif arguments.part == "tuning":
+    command = shlex.join([COMMAND, *sys.argv[1:]])
+    if arguments.part == "tuning":
         path = record.tune(arguments.out, regimes=regimes, arms=arms, **how)
     elif arguments.part == "scale":
         path = record.scale(arguments.out, seeds=seeds, **how)
@@ -96,7 +85,7 @@ def run(arguments) -> int:
     else:
         choices = _choices(arguments.out)
         path = record.matrix(arguments.out, choices, regimes=regimes, arms=arms, seeds=seeds, command=command, **how)
-    _print(path, only)
+    _print(path)
     return 0
 
 
@@ -139,7 +128,7 @@ def _run_shop(arguments) -> int:
     for measure, wanted in (("gold", False), ("accuracy", True)):
         asked = [regime for regime in regimes if shop_design.is_human(regime) == wanted]
         if asked:
-            _print(path, {"checkpoint": setup.model}, measure, asked)
+            _print(path, measure, setup.model, asked)
     _print_texts(path, setup.model)
     left = shop_reading.missing(shop_reading.final(arguments.out))
     if left:
@@ -183,17 +172,6 @@ def _print_shop_search(path: Path) -> None:
     print(f"{len(table)} rows in {path}")
 
 
-def _own_run(arguments):
-    """What to train and measure on a model and a dataset of one's own."""
-    from lessons_lib.benchmark import own
-    from lessons_lib.commands.train import settings
-
-    config = settings(arguments.set, "dpo")
-    if config.hyperparameters:
-        raise UserError(f"--set: {', '.join(config.hyperparameters)} belong to one loss; set what all arms share")
-    return own.OwnRun(arguments.model, arguments.data, arguments.learning_rates, config, arguments.reward_model)
-
-
 def _choices(folder: Path):
     """What tuning chose: in this folder where it was run there, else as it was recorded."""
     from lessons_lib.benchmark import tuning
@@ -202,17 +180,16 @@ def _choices(folder: Path):
     return tuning.choose(store.read(tuning.NAME, folder if store.has_table(tuning.NAME, folder) else None))
 
 
-def _print(path: Path, only: dict[str, str], measure: str | None = None, regimes: Sequence[str] = ()) -> None:
-    """The table as means over seeds, of the rows with `only` these values, and where it lies."""
+def _print(path: Path, measure: str = "gold", checkpoint: str = "", regimes: Sequence[str] = ()) -> None:
+    """The table as means over seeds, of one checkpoint's rows and some regimes where they are named; where it lies."""
     from lessons_lib.benchmark import reading
     from lessons_lib.recorded import store
 
     table = store.read(path.stem, path.parent)
-    for column, value in only.items():
-        table = table[table[column] == value]
+    if checkpoint:
+        table = table[table["checkpoint"] == checkpoint]
     if regimes:
         table = table[table["regime"].isin(regimes)]
-    measure = measure or next(name for name in ("reward", "accuracy", "gold") if name in table)
     if "regime" in table:
         found = reading.matrix(table, measure)
         print(f"{measure}, mean over seeds and its 95 % interval")

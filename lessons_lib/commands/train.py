@@ -72,7 +72,7 @@ def run(arguments) -> None:
     rows = training_rows(arguments.data, arguments, arguments.method, first=arguments.rows)
     rows = in_shape(rows, shape_of(arguments.method))
     rows = _show(rows, arguments, config, model, tokenizer)
-    with _warnings_as_lines():
+    with warnings_as_lines():
         result = train(
             model,
             rows,
@@ -106,7 +106,7 @@ def _show(rows, arguments, config, model, tokenizer):
 
 
 @contextmanager
-def _warnings_as_lines():
+def warnings_as_lines():
     """Our own warnings as one line each on stderr; others as Python shows them."""
     show = warnings.showwarning
 

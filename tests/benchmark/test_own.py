@@ -141,7 +141,7 @@ def test_a_dataset_that_cannot_be_had_has_a_look_alike_where_it_may(folder, with
 
 
 def test_a_chat_model_reads_messages():
-    row = own._as_chat({"prompt": "Ask", "chosen": "Yes", "rejected": "No"})
+    row = own.as_chat({"prompt": "Ask", "chosen": "Yes", "rejected": "No"})
     assert row["prompt"] == [{"role": "user", "content": "Ask"}]
     assert row["rejected"] == [{"role": "assistant", "content": "No"}]
 
@@ -168,9 +168,48 @@ def test_measures_by_hand(folder, pairs):
 
 def test_a_prompt_is_one_unit_and_a_tie_half_a_win():
     """Four pairs, two of them on one prompt: gains of 2, −1, 3 and 0 nats."""
-    interval = own._accuracy([{"prompt": name} for name in ("a", "a", "b", "c")], [2.0, -1.0, 3.0, 0.0])
-    assert interval.estimate == pytest.approx((1 / 2 + 1 + 1 / 2) / 3) and interval.n == 3
-    assert 0 <= interval.low < interval.high <= 1
+    found = own._wins_of_pairs([{"prompt": name} for name in ("a", "a", "b", "c")], [2.0, -1.0, 3.0, 0.0])
+    assert list(found.values()) == [1 / 2, 1, 1 / 2]
+
+
+def test_thumbs_are_ranked_against_all_of_the_other_kind():
+    """Ups gained 3, 1 and 0, downs 1 and −1; so an up of 3 beats both, of 1 one and a half, of 0 one."""
+    thumbs = [{"prompt": p, "completion": "x", "label": up} for p, up in zip("aabcd", (1, 0, 1, 1, 0), strict=True)]
+    found = own._wins_of_thumbs(thumbs, [3.0, 1.0, 1.0, 0.0, -1.0])
+    down = (0 + 0.5 + 1) / 3  # wrong against 3 ups: none of those above it counts against it, one is equal, one below
+    assert list(found.values()) == pytest.approx([(1 + (1 - down)) / 2, 0.75, 0.5, 1.0])
+    with pytest.raises(UserError, match="of both kinds"):
+        own._wins_of_thumbs(thumbs[:1], [1.0])
+
+
+def test_a_log_is_split_by_prompt_and_each_arm_takes_its_own(folder, monkeypatch):
+    log = [{"prompt": f"Say {n // 2}", "completion": f" {n}", "label": n % 2 == 0} for n in range(200)]
+    setup = own.from_rows(*loading.load(folder), log, "a log")
+    assert sum(map(len, setup.thumbs.values())) == 200 and sum(map(len, setup.pairs.values())) == 100
+    seen = {}
+    monkeypatch.setattr(
+        loop, "train", lambda model, rows, method, config, **_: seen.update({method: rows}) or SimpleNamespace(model=0)
+    )
+    for arm in ("kto", "sft", "dpo"):
+        own.train_arm(setup, arm, TrainConfig())
+    assert seen["kto"] == setup.thumbs["train"] and seen["dpo"] == setup.pairs["train"]
+    assert seen["sft"] and all(row["label"] for row in seen["sft"])
+
+
+def test_replies_are_measured(folder, pairs):
+    setup = own.load(folder, str(pairs))
+    trained = own.train_arm(setup, "dpo", TrainConfig(batch_size=4, max_steps=6, learning_rate=3e-3))
+    rows = setup.pairs["test"][:6]
+    before, after = (own.sampled(setup, model, rows, most_tokens=12, seed=3) for model in (setup.model, trained))
+    assert [reply["kl"] for reply in before] == pytest.approx([0.0] * 6, abs=1e-6)
+    assert all(reply["kl"] > 0 for reply in after)
+    assert all(reply["length"] <= 12 and reply["ended"] == (reply["length"] < 12) for reply in before)
+    assert own.sampled(setup, trained, rows, most_tokens=12, seed=3) == after
+
+
+def test_repetition_counts_what_stood_before():
+    assert own.repetition([5, 5, 5, 5, 5, 5]) == pytest.approx(2 / 3)  # three sequences of four, one of them new
+    assert own.repetition([1, 2, 3]) == 0.0  # too short to repeat
 
 
 def test_what_cannot_be_had_is_said(folder, pairs):

@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import tiny
 import torch
 
 from lessons_lib import benchmark
@@ -22,7 +21,6 @@ from lessons_lib.benchmark.design import Point
 from lessons_lib.data.preferences import pairs_to_ratings
 from lessons_lib.lab import annotators, build, checkpoints, world
 from lessons_lib.lab.pairs import close_pairs, cycle, edit_distances, every_pair
-from lessons_lib.models.loading import save
 from lessons_lib.recorded import store
 from lessons_lib.training.config import TrainConfig
 from lessons_lib.training.loop import train
@@ -345,41 +343,6 @@ def test_the_command_makes_a_table_and_prints_it(tmp_path, capsys):
     assert main(["benchmark", "--out", str(tmp_path), *arguments]) == 0
     printed = capsys.readouterr().out
     assert "untouched" in printed and f"1 rows in {tmp_path / 'benchmark.parquet'}" in printed
-
-
-@pytest.mark.slow
-def test_a_model_and_a_dataset_of_ones_own(tmp_path, capsys):
-    save(tiny.model(), tiny.tokenizer(), tmp_path / "model")
-    rows = [{**row, "prompt": f"{row['prompt']} {tiny.ASK[n % 8]} {tiny.ASK[n // 8 % 8]}"} for n, row in
-            enumerate(tiny.pairs(160))]  # fmt: skip
-    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    own = ["--model", tmp_path / "model", "--data", tmp_path / "pairs.jsonl", "--learning-rates", "1e-4", "5e-3"]
-    how = ["--arms", "dpo", "kto", "untouched", "--seeds", "0", "--jobs", "1", "--no-progress", "--out", tmp_path]
-    assert main(["benchmark", *map(str, own + how), "--set", "epochs=4"]) == 0
-    table = store.read("benchmark_own", tmp_path).set_index("arm")
-    assert table.loc["untouched", "accuracy"] == 0.5 and table.loc[["dpo", "kto"], "accuracy"].min() > 0.9
-    assert (
-        set(table["learning_rate"].dropna()) <= {1e-4, 5e-3} and "accuracy, mean over seeds" in capsys.readouterr().out
-    )
-
-    # A reward model that is trained on nothing still reads the replies; another setting leaves the first rows alone.
-    save(tiny.reward_model(), tiny.tokenizer(), tmp_path / "judge")
-    how[how.index("kto")] = "sft"
-    judged = ["--reward-model", tmp_path / "judge", "--set", "epochs=1"]
-    assert main(["benchmark", *map(str, own + how + judged)]) == 0
-    printed = capsys.readouterr().out
-    assert "reward, mean over seeds" in printed and "kto" not in printed
-    again = store.read("benchmark_own", tmp_path)
-    assert len(again) == 6 and again["reward_win_rate"].notna().sum() == 3
-    assert again.dropna(subset="reward").set_index("arm").loc["untouched", "reward_win_rate"] == 0.5
-
-
-def test_a_reward_model_that_is_none_is_refused(tmp_path, capsys):
-    save(tiny.model(), tiny.tokenizer(), tmp_path / "model")
-    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, tiny.pairs(160))))
-    own = ["--model", tmp_path / "model", "--data", tmp_path / "pairs.jsonl", "--reward-model", tmp_path / "nowhere"]
-    assert main(["benchmark", *map(str, own), "--jobs", "1", "--no-progress", "--out", str(tmp_path)]) == 2
-    assert "reward model: cannot load" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,0 +1,244 @@
+"""From a trial's runs to words: ahead, behind, equivalent or cannot tell, and what to do next.
+
+Every arm has met the same held-out prompts with the same seeds. What two arms differ by is read prompt by prompt, and
+its interval holds both what other prompts and what other seeds would have changed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+
+from lessons_lib.advice.trial_plan import CONTROL, Plan, visible
+from lessons_lib.benchmark.design import ARMS
+from lessons_lib.benchmark.statistics import word
+from lessons_lib.methods import METHODS
+from lessons_lib.metrics import Interval, share_interval, t_quantile
+
+DELTA = 0.05  # of accuracy: one held-out pair in twenty; less would change no decision of ours (judgement)
+ALPHA = 0.05
+MADE_UP = (1.0, -1.0)  # see `difference`
+MEASURES = ("length", "ended", "repetition", "kl")  # of replies
+
+
+class Comparison(NamedTuple):
+    """What `one` has more than `other`, and the word for it."""
+
+    one: str
+    other: str
+    difference: Interval
+    word: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial found.
+
+    Attributes:
+        accuracy: of each trained arm, with its 95 % interval.
+        comparisons: of all pairs of trained arms; all their intervals hold together in 95 of 100 trials.
+        replies: arm to measure to its mean; the untouched model is among the arms.
+        reward_wins: how often a reward model prefers an arm's reply to the untouched model's, where one was named.
+        rates: the learning rate that was chosen for each arm, and `edges`: whether it was the "lowest" or "highest".
+        leader: the arm with the highest accuracy. seeds, prompts: that the accuracies rest on. delta: see `word`.
+        visible: the difference between two arms that would be found four times in five, at the spread that was found.
+    """
+
+    accuracy: Mapping[str, Interval]
+    comparisons: Sequence[Comparison]
+    replies: Mapping[str, Mapping[str, float]]
+    reward_wins: Mapping[str, Interval]
+    rates: Mapping[str, float]
+    edges: Mapping[str, str]
+    leader: str
+    seeds: int
+    prompts: int
+    delta: float
+    visible: float
+
+    def against_leader(self, said: str) -> list[str]:
+        """Arms of which the leader is `said`: "ahead", "equivalent" or "cannot tell"."""
+        return [
+            pair.other if pair.one == self.leader else pair.one
+            for pair in self.comparisons
+            if self.leader in (pair.one, pair.other) and pair.word in ((said, "behind") if said == "ahead" else (said,))
+        ]
+
+
+def read(rows: Sequence[Mapping], plan: Plan, delta: float = DELTA) -> Outcome:
+    """Read the rows that `trial` wrote."""
+    final = {(row["arm"], row["seed"]): row for row in rows if row["stage"] == "final"}
+    seeds = [seed for seed in range(plan.seeds) if all((arm, seed) in final for arm in plan.arms)]
+    wins = {arm: np.array([json.loads(final[arm, seed]["by_prompt"]) for seed in seeds]) for arm in plan.arms}
+    pairs = list(itertools.combinations(plan.arms, 2))
+    comparisons = []
+    for one, other in pairs:
+        found = difference(wins[one], wins[other], alpha=ALPHA / len(pairs))
+        comparisons.append(Comparison(one, other, found, word(found, delta)))
+    accuracy = {arm: share(values) for arm, values in wins.items()}
+    spreads = [np.append((wins[one] - wins[other]).mean(axis=0), MADE_UP).std(ddof=1) for one, other in pairs]
+    prompts = wins[plan.arms[0]].shape[1]
+    rates = {arm: float(final[arm, 0]["learning_rate"]) for arm in plan.arms}
+    return Outcome(
+        accuracy=accuracy,
+        comparisons=comparisons,
+        replies={arm: _means(final, arm, seeds) for arm in ("untouched", *plan.arms)},
+        reward_wins=_reward_wins(final, plan.arms, seeds),
+        rates=rates,
+        edges=_edges(rows, rates),
+        leader=max(accuracy, key=lambda arm: accuracy[arm].estimate),
+        seeds=len(seeds),
+        prompts=prompts,
+        delta=delta,
+        visible=visible(prompts, len(seeds), len(pairs), spread=math.sqrt(np.mean(np.square(spreads)))),
+    )
+
+
+def _edges(rows: Sequence[Mapping], rates: Mapping[str, float]) -> dict[str, str]:
+    """Arms whose learning rate is at an end of those tried, and better than its neighbour there: which end."""
+    found = {}
+    for arm, rate in rates.items():
+        tried = {
+            row["learning_rate"]: row["accuracy"] for row in rows if row["stage"] == "search" and row["arm"] == arm
+        }
+        ordered = sorted(tried)
+        for end, neighbour, name in ((0, 1, "lowest"), (-1, -2, "highest")):
+            if len(ordered) > 1 and rate == ordered[end] and tried[rate] > tried[ordered[neighbour]]:
+                found[arm] = name
+    return found
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray, *, alpha: float = ALPHA) -> Interval:
+    """The mean difference of two arms' shares, (seeds, prompts) each; see `crossed`.
+
+    Two made-up prompts are added to the interval, one won and one lost, after Agresti and Min (2005): otherwise arms
+    that agree on ten prompts would be called equal without doubt.
+    """
+    return crossed(ours - theirs, made_up=MADE_UP, alpha=alpha)
+
+
+def share(wins: np.ndarray, *, alpha: float = ALPHA) -> Interval:
+    """The mean share, (seeds, prompts); with two made-up prompts won and two lost (Agresti and Coull 1998)."""
+    found = crossed(wins, made_up=(0.0, 0.0, 1.0, 1.0), alpha=alpha)
+    return Interval(found.estimate, max(0.0, found.low), min(1.0, found.high), found.n)
+
+
+def crossed(values: np.ndarray, *, made_up: Sequence[float] = (), alpha: float = ALPHA) -> Interval:
+    """The mean of (seeds, prompts) with an interval for other seeds and other prompts.
+
+    The variance is that of the prompts' means over their number, plus that of the seeds' means over theirs, which is
+    never too small: it counts what a seed does to single prompts twice. Degrees of freedom after Welch and
+    Satterthwaite. One seed says nothing of others, and only prompts count then.
+
+    Args:
+        made_up: prompts that are added for the interval, not for the estimate.
+    """
+    seeds, prompts = values.shape
+    by_prompt = np.concatenate([values.mean(axis=0), made_up])
+    parts = [(by_prompt.var(ddof=1) / len(by_prompt), len(by_prompt) - 1)]
+    if seeds > 1:
+        parts.append((values.mean(axis=1).var(ddof=1) / seeds, seeds - 1))
+    variance = sum(part for part, _ in parts)
+    shares = sum(part**2 / degrees for part, degrees in parts)
+    degrees = max(1, int(variance**2 / shares)) if shares else len(by_prompt) - 1
+    half, centre = t_quantile(degrees, confidence=1 - alpha) * math.sqrt(variance), by_prompt.mean()
+    return Interval(float(values.mean()), float(centre - half), float(centre + half), prompts)
+
+
+def _means(final: Mapping, arm: str, seeds: Sequence[int]) -> dict[str, float]:
+    replies = [reply for seed in seeds for reply in json.loads(final[arm, seed]["replies"])]
+    return {measure: fmean(reply[measure] for reply in replies) for measure in MEASURES}
+
+
+def _reward_wins(final: Mapping, arms: Sequence[str], seeds: Sequence[int]) -> dict[str, Interval]:
+    replies = {
+        arm: [reply for seed in seeds for reply in json.loads(final[arm, seed]["replies"])]
+        for arm in ("untouched", *arms)
+    }
+    if "reward" not in replies["untouched"][0]:
+        return {}
+    before = [reply["reward"] for reply in replies["untouched"]]
+    return {
+        arm: share_interval(
+            [(r["reward"] > b) + 0.5 * (r["reward"] == b) for r, b in zip(replies[arm], before, strict=True)]
+        )
+        for arm in arms
+    }
+
+
+# In words -----------------------------------------------------------------------------------------------------
+
+
+def name(arm: str) -> str:
+    """An arm as readers see it."""
+    return "untouched model" if arm == "untouched" else ARMS[arm].label
+
+
+def headline(outcome: Outcome) -> str:
+    """The verdict in two sentences at most."""
+    learnt = [arm for arm, interval in outcome.accuracy.items() if interval.low > 0.5]
+    if not learnt:
+        return (
+            "Cannot tell: no method ranks held-out responses better than chance, within what this trial can see. It "
+            "says nothing about which to take."
+        )
+    said = {
+        "ahead": f"ahead of {_names(outcome.against_leader('ahead'))}",
+        "equivalent": f"equivalent to {_names(outcome.against_leader('equivalent'))}",
+        "cannot tell": f"against {_names(outcome.against_leader('cannot tell'))} we cannot tell",
+    }
+    parts = [sentence for key, sentence in said.items() if outcome.against_leader(key)]
+    estimate = 100 * outcome.accuracy[outcome.leader].estimate
+    return f"{name(outcome.leader)} ranks most held-out responses right ({estimate:.0f} %): {'; '.join(parts)}."
+
+
+def next_step(outcome: Outcome) -> str:
+    """The cheapest thing to do now, and why."""
+    learnt = [arm for arm, interval in outcome.accuracy.items() if interval.low > 0.5]
+    if not learnt:
+        high = [name(arm) for arm, edge in outcome.edges.items() if edge == "highest"]
+        more = f"; {', '.join(high)} did best at the highest learning rate, so try higher ones" if high else ""
+        return f"Nothing was learnt that shows: train longer (four times the --minutes){more}."
+    vote = (
+        f"Vote on the blind pairs (ten minutes of reading): whether {name(outcome.leader)}'s replies are better than "
+    )
+    vote += "the untouched model's, no accuracy says."
+    unsure = outcome.against_leader("cannot tell")
+    cheap = cheapest([outcome.leader, *unsure, *outcome.against_leader("equivalent")])
+    then = f"train with {name(cheap)} at {outcome.rates[cheap]:.1e}"
+    if unsure:
+        return (
+            f"{vote} To tell {name(outcome.leader)} from {_names(unsure)}, a trial would need more held-out prompts or "
+            f"seeds (a larger file, more --minutes). Unless differences below {100 * outcome.visible:.0f} points "
+            f"matter to you, {then}, the cheapest of them."
+        )
+    return f"{vote} Then {then}{'' if cheap == outcome.leader else ', which is as good and cheaper'}."
+
+
+def cheapest(arms: Sequence[str]) -> str:
+    """The arm with the fewest forward passes a step; the control needs one, and no rejected responses."""
+    passes = {key: method.policy_passes + method.reference_passes for key, method in METHODS.items()}
+    return min(arms, key=lambda arm: 0 if arm == CONTROL else passes[arm])
+
+
+def _names(arms: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(map(name, arms[:-1])), *map(name, arms[-1:])]))
+
+
+MISLEADS = (
+    "Held-out accuracy says which responses a model ranks higher, not what it writes: lesson 2 shows a model whose "
+    "accuracy rises while its replies get worse. So look at the replies as well."
+)
+
+
+def in_words(interval: Interval, *, signed: bool = False) -> str:
+    """An accuracy, or a difference of two, in points of a hundred."""
+    sign = "+" if signed else ""
+    return f"{100 * interval.estimate:{sign}.0f} [{100 * interval.low:{sign}.0f}, {100 * interval.high:{sign}.0f}]"
