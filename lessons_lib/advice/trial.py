@@ -14,12 +14,12 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lessons_lib.advice.decide import Recommendation, kto_weights
 from lessons_lib.advice.trial_plan import COST, Costs, Plan, Rows, choose
@@ -28,12 +28,10 @@ from lessons_lib.benchmark.design import ARMS
 from lessons_lib.benchmark.own import Setup
 from lessons_lib.data.preferences import prompt_key
 from lessons_lib.errors import UserError
+from lessons_lib.memory.estimate import USABLE
 from lessons_lib.methods import METHODS
 from lessons_lib.recorded import store
 from lessons_lib.training.config import TrainConfig
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 NAME = "runs"  # of the table in the trial's folder
 PLAN = "plan.json"
@@ -127,7 +125,7 @@ def prepare_rows(setup: Setup, ask: Ask) -> tuple[Setup, Ask, list[str]]:
 def suited(setup: Setup, config: TrainConfig, memory_bytes: float | None = None) -> tuple[TrainConfig, list[str]]:
     """The configuration that memory allows, and what to say of it; what somebody set stays as it is.
 
-    In turn: all weights, half as many rows a pass, adapters (LoRA).
+    In turn: all weights, fewer rows a pass, adapters (LoRA).
 
     Raises:
         UserError: not even adapters fit.
@@ -141,25 +139,34 @@ def suited(setup: Setup, config: TrainConfig, memory_bytes: float | None = None)
     if config.lora_rank or config.rows_per_pass:
         return config, []
     room = memory_bytes or _free_bytes(device)
-    weights = sum(parameter.numel() for parameter in setup.model.parameters())
-    copies = 0 if device == "cuda" else 2 * 4 * weights  # the start, and the best of the search
-    passes = max(2, config.batch_size // 4)
-    tries = [
-        (config, []),
-        (replace(config, rows_per_pass=passes), [f"Memory: {passes} rows a pass."]),
-        (
-            replace(config, rows_per_pass=passes, lora_rank=LORA_RANK),
-            [f"Memory does not hold all weights, gradients and AdamW's states: LoRA adapters of rank {LORA_RANK}."],
-        ),
-    ]
-    for tried, said in tries:
-        needed = _peak(setup, tried) + copies
-        if needed <= 0.9 * room:
+    for tried, said in ways(config):
+        needed = needed_bytes(setup, tried)
+        if needed <= USABLE * room:
             return tried, said
     raise UserError(
         f"--model: predicted to need {needed / 1e9:.1f} GB even with adapters, and {room / 1e9:.1f} GB are free; take "
         "a smaller model, a smaller --max-tokens, or set rows_per_pass=1 with --set to try it nevertheless"
     )
+
+
+def ways(config: TrainConfig) -> list[tuple[TrainConfig, list[str]]]:
+    """Configurations that need less and less memory, and what to say of each."""
+    passes = max(2, config.batch_size // 4)
+    fewer = replace(config, rows_per_pass=passes)
+    adapters = f"Memory does not hold all weights, gradients and AdamW's states: LoRA adapters of rank {LORA_RANK}."
+    return [
+        (config, []),
+        (fewer, [f"Memory: {passes} rows a pass."]),
+        (replace(fewer, lora_rank=LORA_RANK), [adapters]),
+    ]
+
+
+def needed_bytes(setup: Setup, config: TrainConfig) -> float:
+    """Predicted bytes on the device that trains. On a CPU the start and the best model so far lie there as well."""
+    import torch
+
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in setup.model.parameters())
+    return _peak(setup, config) + (0 if torch.cuda.is_available() else 2 * weights)
 
 
 def _peak(setup: Setup, config: TrainConfig) -> float:
@@ -327,7 +334,7 @@ class Trial:
         for seed in range(self.plan.seeds):
             both = [self._find("final", name, seed) for name in ("untouched", arm)]
             if all(both):
-                base, tuned = ([reply["text"] for reply in json.loads(row["replies"])] for row in both)
+                base, tuned = ([reply["text"] for reply in json.loads(row["replies"])] for row in both if row)
                 for column, some in zip(found, ([row["prompt"] for row in self.asked(seed)], base, tuned), strict=True):
                     column += some
         return found
@@ -337,22 +344,22 @@ class Trial:
         count, first = min(self.plan.replies, len(self.prompts)), seed * self.plan.replies
         return [self.prompts[place % len(self.prompts)] for place in range(first, first + count)]
 
-    def run(self, seconds: float, bar: tqdm) -> list[dict]:
+    def run(self, seconds: float, on_step: Callable[[str], object] | None = None) -> list[dict]:
         """All runs that are not there yet; seeds after the first only while there is time. The rows of all.
 
         Args:
             seconds: what is left of the minutes.
-            bar: is updated by steps.
+            on_step: called after every step of training with what is being trained.
         """
-        end = time.monotonic() + seconds
+        end, self._on_step = time.monotonic() + seconds, on_step
         self._final("untouched", SEARCH_SEED, None)
         for arm in self.plan.arms:
-            self._searched(arm, bar)
+            self._searched(arm)
         for seed in range(1, self.plan.seeds):
             if self._missing(seed) and time.monotonic() + self._block_seconds() > end:
                 break
             for arm in ("untouched", *self.plan.arms):
-                self._final(arm, seed, self.rate(arm), bar)
+                self._final(arm, seed, self.rate(arm))
         return self.rows
 
     def rate(self, arm: str) -> float | None:
@@ -360,7 +367,7 @@ class Trial:
         tried = {row["learning_rate"]: row["accuracy"] for row in self.rows if _is(row, "search", arm)}
         return max(sorted(tried), key=tried.__getitem__) if tried else None
 
-    def _searched(self, arm: str, bar: tqdm) -> None:
+    def _searched(self, arm: str) -> None:
         """The search for an arm's learning rate; its best model is measured with the first seed."""
         if self._find("final", arm, SEARCH_SEED):
             return
@@ -369,39 +376,38 @@ class Trial:
             if self._find("search", arm, SEARCH_SEED, rate):
                 continue
             started = time.perf_counter()
-            model, broken = self._train(arm, SEARCH_SEED, rate, bar)
+            model, broken = self._train(arm, SEARCH_SEED, rate)
             accuracy = fmean(own.wins(self.setup, model, self.validation, self.config).values()) if model else 0.0
             self._keep("search", arm, SEARCH_SEED, rate, started, accuracy=accuracy, broken=broken)
             if self.rate(arm) == rate:
                 best = model
-        self._final(arm, SEARCH_SEED, self.rate(arm), bar, model=best)
+        self._final(arm, SEARCH_SEED, self.rate(arm), best)
 
-    def _final(self, arm: str, seed: int, rate: float | None, bar: tqdm | None = None, model: Any = None) -> None:
+    def _final(self, arm: str, seed: int, rate: float | None, model: Any = None) -> None:
         """Measure an arm's model on test prompts; it is trained first where it is not at hand."""
         if self._find("final", arm, seed):
             return
         started, broken = time.perf_counter(), ""
         if arm == "untouched":
             model = self.setup.model
-        elif model is None:
-            model, broken = self._train(arm, seed, rate, bar)
+        elif model is None and rate is not None:
+            model, broken = self._train(arm, seed, rate)
             model = self.setup.model if model is None else model  # a run that broke has taught nothing
         wins = own.wins(self.setup, model, self.test, self.config)
-        replies = own.sampled(self.setup, model, self.asked(seed), most_tokens=self.reply_tokens, seed=seed)
-        if self.judge:
-            scores = own.rewards(self.judge, self.setup, self.asked(seed), [reply["text"] for reply in replies])
-            replies = [{**reply, "reward": score} for reply, score in zip(replies, scores, strict=True)]
+        replies = own.sampled(
+            self.setup, model, self.asked(seed), most_tokens=self.reply_tokens, seed=seed, judge=self.judge
+        )
         measured = {"accuracy": fmean(wins.values()), "by_prompt": json.dumps(list(wins.values()))}
         self._keep("final", arm, seed, rate, started, **measured, replies=json.dumps(replies), broken=broken)
 
-    def _train(self, arm: str, seed: int, rate: float, bar: tqdm | None):
+    def _train(self, arm: str, seed: int, rate: float) -> tuple[Any, str]:
         """(the trained model, ""), or (None, why) where the loss did not stay finite."""
         drawn = _drawn(self.setup, self.plan.steps * self.plan.batch_size, seed)
         config = replace(self.config, seed=seed, learning_rate=rate)
-        if bar is not None:
-            bar.set_description(f"{ARMS[arm].label}, {rate:.1e}, seed {seed}")
+        what = f"{ARMS[arm].label}, {rate:.1e}, seed {seed}"
+        tell = self._on_step or (lambda what: None)
         try:
-            return own.train_arm(drawn, arm, config, at=lambda step: bar.update() and None), ""
+            return own.train_arm(drawn, arm, config, at=lambda step: tell(what)), ""
         except UserError as error:
             if not str(error).startswith("step "):
                 raise
@@ -421,7 +427,7 @@ class Trial:
             None,
         )
 
-    def _keep(self, stage: str, arm: str, seed: int, rate: float | None, started: float, **measured) -> None:
+    def _keep(self, stage: str, arm: str, seed: int, rate: float | None, started: float, **measured: Any) -> None:
         row = {"stage": stage, "arm": arm, "seed": seed, "learning_rate": rate, **measured}
         row["seconds"] = time.perf_counter() - started
         store.append(self.folder, NAME, [row])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -108,13 +108,18 @@ def choose(
         UserError: not even the smallest plan fits; it says how long that would take.
     """
     most = steps or min(MOST_STEPS, max(LEAST_STEPS, PASSES * math.ceil(rows.train / batch_size)))
-    for wanted, efforts in ((min(WANTED_STEPS, most), EFFORTS), (min(LEAST_STEPS, most), (*EFFORTS, LAST_EFFORT))):
-        for plan in _candidates(methods, rates, rows, batch_size, efforts, seeds):
+    least = methods[:2]
+    ways = (
+        *((min(WANTED_STEPS, most), methods[:many], EFFORTS) for many in range(len(methods), len(least) - 1, -1)),
+        (min(LEAST_STEPS, most), least, (*EFFORTS, LAST_EFFORT)),
+    )
+    for wanted, some, efforts in ways:
+        for plan in _candidates(some, rates, rows, batch_size, efforts, seeds):
             fixed = predicted(plan, costs, steps=0)
             affordable = math.floor((seconds - fixed) / (predicted(plan, costs, steps=1) - fixed))
             if affordable >= (steps or wanted):
-                taken = min(affordable, most)
-                return _with(plan, steps=taken, seconds=predicted(plan, costs, steps=taken))
+                taken = steps or min(affordable, most)
+                return replace(plan, steps=taken, seconds=predicted(plan, costs, steps=taken))
     needed = predicted(plan, costs, steps=steps or wanted)
     raise UserError(
         f"--minutes: the smallest trial here ({' and '.join(plan.arms)}, {plan.seeds} seed{'s' * (plan.seeds > 1)}, "
@@ -124,21 +129,27 @@ def choose(
     )
 
 
-def _candidates(methods, rates, rows: Rows, batch_size: int, efforts, seeds: int | None) -> Iterator[Plan]:
-    for many in range(len(methods), min(2, len(methods)) - 1, -1):
-        for (held_out, replies), (tried, repeated) in itertools.product(HELD_OUT, efforts):
-            skip = (len(rates) - min(tried, len(rates))) // 2
-            yield Plan(
-                arms=(*methods[:many], CONTROL),
-                learning_rates=tuple(rates[skip : skip + tried]),
-                seeds=seeds or repeated,
-                steps=0,
-                batch_size=batch_size,
-                validation=min(rows.validation, held_out // 2),
-                test=min(rows.test, held_out),
-                replies=replies,
-                seconds=0.0,
-            )
+def _candidates(
+    methods: Sequence[str],
+    rates: Sequence[float],
+    rows: Rows,
+    batch_size: int,
+    efforts: Sequence[tuple[int, int]],
+    seeds: int | None,
+) -> Iterator[Plan]:
+    for (held_out, replies), (tried, repeated) in itertools.product(HELD_OUT, efforts):
+        skip = (len(rates) - min(tried, len(rates))) // 2
+        yield Plan(
+            arms=(*methods, CONTROL),
+            learning_rates=tuple(rates[skip : skip + tried]),
+            seeds=seeds or repeated,
+            steps=0,
+            batch_size=batch_size,
+            validation=min(rows.validation, held_out // 2),
+            test=min(rows.test, held_out),
+            replies=replies,
+            seconds=0.0,
+        )
 
 
 def predicted(plan: Plan, costs: Costs, *, steps: int) -> float:
@@ -148,10 +159,6 @@ def predicted(plan: Plan, costs: Costs, *, steps: int) -> float:
     search = len(plan.learning_rates) * (trained + len(plan.arms) * plan.validation * costs.score)
     measured = len(plan.arms) * plan.test * costs.score + (len(plan.arms) + 1) * plan.replies * costs.reply
     return search + (plan.seeds - 1) * trained + plan.seeds * measured
-
-
-def _with(plan: Plan, **changes) -> Plan:
-    return Plan(**{**vars(plan), **changes})
 
 
 # What it will show --------------------------------------------------------------------------------------------

@@ -157,7 +157,7 @@ def train_arm(
     *,
     model=None,
     progress: bool = False,
-    at: Callable[[int], None] | None = None,
+    at: Callable[[int], object] | None = None,
 ):
     """A copy of a model, trained by an arm of the design on the training rows; by the untouched one, as it is.
 
@@ -185,7 +185,7 @@ def train_arm(
         epochs=config.epochs * (2 if table.method == "sft" else 1),
         evaluate_every=1 if at else config.evaluate_every,
     )
-    each_step = (lambda model, step: at(step) or {}) if at else None
+    each_step = (lambda model, step: (at(step), {})[1]) if at else None
     rows = _rows_of(setup, table.method)
     return train(
         model, rows, table.method, config, tokenizer=setup.tokenizer, evaluate=each_step, progress=progress
@@ -304,17 +304,20 @@ def tokenized(rows: Sequence[dict], tokenizer, config: TrainConfig | None = None
 # Replies ------------------------------------------------------------------------------------------------------
 
 
-def sampled(setup: Setup, model, rows: Sequence[dict], *, most_tokens: int, seed: int) -> list[dict]:
+def sampled(
+    setup: Setup, model, rows: Sequence[dict], *, most_tokens: int, seed: int, judge: tuple[Any, Any] | None = None
+) -> list[dict]:
     """One reply to the prompt of each row, sampled at temperature 1, with what can be measured of it.
 
     Args:
         rows: whose prompts leave room for `most_tokens` in the model's context.
         seed: the same for two models shows them the same luck.
+        judge: a reward model and its tokenizer: see `models.loading.load_reward_model`.
 
     Returns:
         A dict a row: `text`; `length` in tokens, the end token included; `ended`, whether it came within `most_tokens`;
         `repetition`, see `repetition`; `kl`, how far the model's next-token distributions are from the start's along
-        the reply, in nats, summed.
+        the reply, in nats, summed; with a judge its `reward`.
     """
     from lessons_lib.models.likelihood import divergence
     from lessons_lib.models.sampling import sample
@@ -325,7 +328,7 @@ def sampled(setup: Setup, model, rows: Sequence[dict], *, most_tokens: int, seed
     home = setup.model.device
     drift = divergence(model, setup.model.to(model.device), prompts, replies, batch_size=DRIFT_ROWS).tolist()
     setup.model.to(home)
-    return [
+    found = [
         {
             "text": tokenizer.decode(reply, skip_special_tokens=True),
             "length": len(reply),
@@ -335,6 +338,10 @@ def sampled(setup: Setup, model, rows: Sequence[dict], *, most_tokens: int, seed
         }
         for reply, kl in zip(replies, drift, strict=True)
     ]
+    if judge:
+        scores = _rewards(judge, setup, [[*prompt, *reply] for prompt, reply in zip(prompts, replies, strict=True)])
+        found = [{**reply, "reward": score} for reply, score in zip(found, scores, strict=True)]
+    return found
 
 
 def repetition(tokens: Sequence[int], n: int = NGRAM) -> float:
@@ -351,17 +358,12 @@ def repetition(tokens: Sequence[int], n: int = NGRAM) -> float:
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
-def rewards(judge: tuple[Any, Any], setup: Setup, rows: Sequence[dict], replies: Sequence[str]) -> list[float]:
-    """A reward model's score of each reply behind its prompt.
-
-    Args:
-        judge: a classifier with one output, and its tokenizer: see `models.loading.load_reward_model`.
-    """
+def _rewards(judge: tuple[Any, Any], setup: Setup, tokens: Sequence[Sequence[int]]) -> list[float]:
+    """A reward model's score of each prompt with its reply."""
     import torch
 
     model, tokenizer = judge
-    prompts = setup.tokenizer.batch_decode(tokenized(rows, setup.tokenizer).prompts, skip_special_tokens=True)
-    texts, scores = [prompt + reply for prompt, reply in zip(prompts, replies, strict=True)], []
+    texts, scores = setup.tokenizer.batch_decode(tokens, skip_special_tokens=True), []
     for first in range(0, len(texts), SAMPLE_ROWS):
         some = tokenizer(texts[first : first + SAMPLE_ROWS], return_tensors="pt", padding=True, truncation=True)
         with torch.no_grad():

@@ -174,7 +174,7 @@ def _trained(work, seconds: float, progress: bool) -> None:
     steps = work.plan.runs * work.plan.steps
     bar = tqdm(total=steps, initial=made * work.plan.steps, unit="step", disable=not progress)
     with bar, warnings.catch_warnings(action="ignore", category=UserWarning):  # said once, while steps were timed
-        work.run(seconds, bar)
+        work.run(seconds, lambda what: (bar.set_description(what, refresh=False), bar.update()))
 
 
 def _finish(arguments, work, told: list[str]) -> None:

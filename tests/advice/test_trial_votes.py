@@ -1,0 +1,146 @@
+"""The blind page and its count: against values worked out by hand, and used once in a real browser."""
+
+import json
+import re
+import shutil
+
+import browser
+import pytest
+
+from lessons_lib.advice import trial_votes
+from lessons_lib.errors import UserError
+
+COUNT = 20
+PROMPTS = [f"question {n} <b>&</b>" for n in range(COUNT)]
+BASE, TUNED = [f"plain {n}" for n in range(COUNT)], [f"better {n} </script>" for n in range(COUNT)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    trial_votes.write(tmp_path, "DPO", PROMPTS, BASE, TUNED, seed=0)
+    return tmp_path
+
+
+def key_of(folder):
+    return json.loads((folder / trial_votes.KEY).read_text())
+
+
+def voted(folder, wins, *, same=0, of=COUNT, name="votes.json"):
+    """A file of votes: the tuned reply wins the first so many pairs, then come some without a difference."""
+    key, votes = key_of(folder), {}
+    for place in range(of):
+        tuned, other = ("left", "right") if key["tuned_left"][place] else ("right", "left")
+        votes[place] = tuned if place < wins else "same" if place < wins + same else other
+    path = folder / name
+    path.write_text(json.dumps({"trial": key["trial"], "votes": votes}))
+    return path
+
+
+def test_votes_are_unblinded_and_counted_with_wilsons_interval(folder):
+    """15 of 20: (0.75 + z²/40 ± z √(0.75·0.25/20 + z²/1600)) / (1 + z²/20), by hand 0.531 to 0.888."""
+    found = trial_votes.count([voted(folder, 15)], folder)
+    assert (found.share.estimate, found.share.n) == (0.75, 20)
+    assert (found.share.low, found.share.high) == pytest.approx((0.5313, 0.8881), abs=1e-4)
+    assert (
+        found.word == "ahead" and "Yes" in trial_votes.in_words(found) and "53 to 89 %" in trial_votes.in_words(found)
+    )
+
+
+@pytest.mark.parametrize(("wins", "word"), [(14, "cannot tell"), (10, "cannot tell"), (5, "behind"), (20, "ahead")])
+def test_the_word_follows_the_interval(folder, wins, word):
+    assert trial_votes.count([voted(folder, wins)], folder).word == word
+
+
+def test_no_difference_counts_half_and_unvoted_pairs_not_at_all(folder):
+    assert trial_votes.count([voted(folder, 5, same=10)], folder).share.estimate == 0.5
+    assert trial_votes.count([voted(folder, 6, of=8)], folder).share.n == 8
+
+
+def test_two_readers_of_a_prompt_are_one_unit(folder):
+    found = trial_votes.count([voted(folder, 20), voted(folder, 10, name="other.json")], folder)
+    assert (found.share.estimate, found.share.n, found.voters) == (0.75, 20, 2)
+
+
+def test_equal_votes_of_many_are_no_difference_that_counts(tmp_path):
+    many = [str(n) for n in range(2000)]
+    trial_votes.write(tmp_path, "DPO", many, many, [f"{n}." for n in many], seed=0)
+    assert trial_votes.count([voted(tmp_path, 1000, of=2000)], tmp_path).word == "equivalent"
+
+
+def test_the_page_holds_no_sign_of_whose_a_reply_is(folder):
+    page = (folder / trial_votes.PAGE).read_text()
+    data = re.search(r'id="data">(.*?)</script>', page, re.S).group(1)
+    items, key = json.loads(data)["items"], key_of(folder)
+    assert "tuned" not in page and "DPO" not in page and "tuned_left" not in data
+    assert 4 <= sum(key["tuned_left"]) <= 16  # both sides
+    for item, left in zip(items, key["tuned_left"], strict=True):
+        assert item["left" if left else "right"].startswith("better")
+        assert item["left"].split()[1] == item["right"].split()[1] == item["prompt"].split()[1]
+    assert [item["prompt"] for item in items] != PROMPTS  # another order
+    assert not re.search(r"(?:src|href)\s*=|https?://|@import|fetch\(", page.replace("link.href = URL", ""))
+
+
+def test_the_same_reply_twice_is_left_out_and_said(tmp_path):
+    trial_votes.write(tmp_path, "DPO", PROMPTS, BASE, [*BASE[:5], *TUNED[5:]], seed=0)
+    assert len(key_of(tmp_path)["tuned_left"]) == 15
+    assert "5 prompts with the same reply" in trial_votes.in_words(
+        trial_votes.count([voted(tmp_path, 9, of=15)], tmp_path)
+    )
+    assert trial_votes.write(tmp_path, "DPO", PROMPTS, BASE, BASE, seed=0) is None
+
+
+def test_messages_are_shown_with_their_roles():
+    assert trial_votes.as_text([{"role": "user", "content": "Hello"}]) == "user: Hello"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "there is no file"),
+        ("[]", "expected the file that the page's button"),
+        ('{"trial": "x", "votes": {"a": "left"}}', "expected the file that"),
+        ('{"trial": "other", "votes": {"0": "left"}}', "belong to another trial"),
+        ('{"trial": TRIAL, "votes": {"0": "up"}}', "vote 0: expected one of left, right, same"),
+        ('{"trial": TRIAL, "votes": {"99": "left"}}', "vote 99"),
+        ('{"trial": TRIAL, "votes": {}}', "no vote in there"),
+    ],
+)
+def test_files_that_are_no_votes_are_refused(folder, text, message):
+    path = folder / "votes.json"
+    if text is not None:
+        path.write_text(text.replace("TRIAL", json.dumps(key_of(folder)["trial"])))
+    with pytest.raises(UserError, match=message):
+        trial_votes.count([path], folder)
+
+
+def test_a_folder_without_a_key_is_named(tmp_path):
+    with pytest.raises(UserError, match="expected the folder of the trial that was voted on"):
+        trial_votes.count([tmp_path / "votes.json"], tmp_path)
+
+
+@pytest.mark.browser
+def test_the_page_keeps_votes_saves_them_and_fits_a_phone(folder, chromium):
+    """Opened from the disk, as somebody who got it by mail would."""
+    key = key_of(folder)
+    with browser.browser(chromium) as running:
+        context = running.new_context(viewport={"width": 390, "height": 800}, accept_downloads=True)
+        page, faults = context.new_page(), []
+        page.on("pageerror", lambda error: faults.append(error))
+        page.on(
+            "request", lambda request: None if request.url.startswith(("file:", "blob:")) else faults.append(request)
+        )
+        page.goto((folder / trial_votes.PAGE).as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        for place in range(COUNT - 1):  # always for the tuned one
+            assert page.locator("#place").inner_text().startswith(f"{place + 1} of {COUNT}")
+            page.get_by_role("button", name="Left is better" if key["tuned_left"][place] else "Right is better").click()
+        page.reload()  # votes stay, and the first pair without one is shown
+        assert f"{COUNT} of {COUNT}, {COUNT - 1} voted" in page.locator("#place").inner_text()
+        page.keyboard.press("ArrowDown")
+        assert "all voted" in page.locator("#place").inner_text()
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Save my votes").click()
+        shutil.copy(saved.value.path(), folder / "mine.json")
+        assert not faults
+    found = trial_votes.count([folder / "mine.json"], folder)
+    assert found.share.estimate == (COUNT - 1 + 0.5) / COUNT
