@@ -75,7 +75,6 @@ class Ask:
         seeds, steps: None: as the minutes allow.
         reward_model: a folder or Hub id; "": none.
         memory_bytes: that may be used; None: what is free.
-        delta: the difference in accuracy that counts.
     """
 
     methods: tuple[str, ...]
@@ -86,13 +85,12 @@ class Ask:
     steps: int | None = None
     reward_model: str = ""
     memory_bytes: float | None = None
-    delta: float = 0.05
 
     def __post_init__(self) -> None:
         unknown = [method for method in self.methods if method not in METHODS]
         if unknown or not self.methods:
             raise UserError(f"--methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown) or 'none'}")
-        for name, least in (("minutes", 0.0), ("delta", 0.0), ("seeds", 0), ("steps", 0)):
+        for name, least in (("minutes", 0.0), ("seeds", 0), ("steps", 0)):
             value = getattr(self, name)
             if value is not None and not value > least:
                 raise UserError(f"--{name}: expected a number above 0, got {value}")
@@ -203,7 +201,7 @@ def time_it(setup: Setup, config: TrainConfig, reply_tokens: int) -> Costs:
     trained = own.train_arm(
         few, method, replace(config, max_steps=3), at=lambda step: ticks.append(time.perf_counter())
     )
-    rows = (setup.thumbs or setup.pairs)["validation"][: 2 * config.batch_size]
+    rows = setup.rows["validation"][: 2 * config.batch_size]
     started = time.perf_counter()
     own.wins(setup, trained, rows, config)
     score = (time.perf_counter() - started) / (2 * len(rows))  # two models
@@ -218,7 +216,7 @@ def time_it(setup: Setup, config: TrainConfig, reply_tokens: int) -> Costs:
 
 def reply_tokens(setup: Setup) -> int:
     """How long sampled replies may become."""
-    tokens = own.tokenized((setup.thumbs or setup.pairs)["test"], setup.tokenizer)
+    tokens = own.tokenized(setup.rows["test"], setup.tokenizer)
     lengths = sorted(len(ids) for column in ("chosen", "completion") for ids in tokens.responses.get(column, ()))
     least, most = REPLY_TOKENS
     return min(most, max(least, lengths[int(0.9 * (len(lengths) - 1))]))
@@ -227,11 +225,10 @@ def reply_tokens(setup: Setup) -> int:
 def plan_for(setup: Setup, ask: Ask, config: TrainConfig, costs: Costs, seconds_left: float) -> Plan:
     """The plan for what is left of the minutes."""
     weights = sum(parameter.numel() for parameter in setup.model.parameters())
-    rows = setup.thumbs or setup.pairs
     return choose(
         ask.methods,
         ask.learning_rates or default_rates(weights, lora=bool(config.lora_rank)),
-        Rows(*(len(rows[name]) for name in SHARES)),
+        Rows(*(len(setup.rows[name]) for name in SHARES)),
         costs,
         seconds_left,
         batch_size=config.batch_size,
@@ -282,18 +279,16 @@ class Trial:
 
     @cached_property
     def validation(self) -> list[dict]:
-        return _shuffled_by_prompt((self.setup.thumbs or self.setup.pairs)["validation"], self.plan.validation)
+        return _shuffled_by_prompt(self.setup.rows["validation"], self.plan.validation)
 
     @cached_property
     def test(self) -> list[dict]:
-        return _shuffled_by_prompt((self.setup.thumbs or self.setup.pairs)["test"], self.plan.test)
+        return _shuffled_by_prompt(self.setup.rows["test"], self.plan.test)
 
     @cached_property
     def prompts(self) -> list[dict]:
         """One held-out row a prompt whose reply has room in the model's context, in a fixed order."""
-        rows = list(
-            {prompt_key(row["prompt"]): row for row in (self.setup.thumbs or self.setup.pairs)["test"]}.values()
-        )
+        rows = list({prompt_key(row["prompt"]): row for row in self.setup.rows["test"]}.values())
         context = getattr(self.setup.model.config, "max_position_embeddings", None) or float("inf")
         lengths = map(len, own.tokenized(rows, self.setup.tokenizer).prompts)
         fitting = [row for row, length in zip(rows, lengths, strict=True) if length + self.reply_tokens <= context]
@@ -444,7 +439,7 @@ def _is(row: Mapping, stage: str, arm: str) -> bool:
 def identity(setup: Setup, model: str, ask: Ask) -> dict:
     """What makes two trials one: rows, model, methods and settings; not the minutes, which may be more."""
     digest = hashlib.blake2b(digest_size=8)
-    for rows in (setup.thumbs or setup.pairs).values():
+    for rows in setup.rows.values():
         digest.update(json.dumps(rows, sort_keys=True).encode())
     return {
         "model": model,

@@ -55,7 +55,10 @@ def left_open(outcome: Outcome, plan: Plan, told: Sequence[str]) -> list[str]:
         "been seen four times in five."
     ]
     if outcome.seeds < plan.seeds:
-        found.append(f"Planned were {plan.seeds} seeds; the minutes held {outcome.seeds}.")
+        found.append(
+            f"Planned were {plan.seeds} seeds; the minutes held {outcome.seeds}. The same command with more --minutes "
+            "makes the others."
+        )
     for edge, say in (("highest", "higher"), ("lowest", "lower")):
         arms = [name(arm) for arm, found_at in outcome.edges.items() if found_at == edge]
         if arms:

@@ -69,12 +69,17 @@ class Setup:
     strengths: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of an arm, where not the usual ones
     shares: Mapping[str, float] = field(default_factory=lambda: SHARES)  # of the prompts
 
+    @property
+    def rows(self) -> Mapping[str, list[dict]]:
+        """What was given: the thumbs of a log, else pairs."""
+        return self.thumbs or self.pairs
+
     def expect(self, **least: int) -> None:
-        """Raise a UserError where a split holds fewer pairs (of a log: thumbs) than `least` says."""
-        rows, kind = (self.thumbs, "thumbs") if self.thumbs else (self.pairs, "pairs")
-        small = [f"{n} for {name}" for name, n in least.items() if len(rows[name]) < n]
+        """Raise a UserError where a split holds fewer rows than `least` says."""
+        kind = "thumbs" if self.thumbs else "pairs"
+        small = [f"{n} for {name}" for name, n in least.items() if len(self.rows[name]) < n]
         if small:
-            found = ", ".join(f"{len(some)} {name}" for name, some in rows.items())
+            found = ", ".join(f"{len(rows)} {name}" for name, rows in self.rows.items())
             shares = " : ".join(f"{10 * share:g}" for share in self.shares.values())
             raise UserError(
                 f"{self.source}: expected at least {' and '.join(small)}, got {found} (prompts are split {shares}); "
@@ -323,7 +328,7 @@ def sampled(
     from lessons_lib.models.sampling import sample
 
     tokenizer, prompts = setup.tokenizer, tokenized(rows, setup.tokenizer).prompts
-    end = tokenizer.eos_token_id
+    end = -1 if tokenizer.eos_token_id is None else tokenizer.eos_token_id
     replies = sample(model, prompts, max_new_tokens=most_tokens, eos_id=end, seed=seed, batch_size=SAMPLE_ROWS)
     home = setup.model.device
     drift = divergence(model, setup.model.to(model.device), prompts, replies, batch_size=DRIFT_ROWS).tolist()
