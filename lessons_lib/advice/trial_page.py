@@ -182,5 +182,6 @@ pre { font: inherit; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0 }
 .bar { height: 3px; margin-top: -1.5px; background: light-dark(#0072b2, #56b4e9) }
 .dot { width: 11px; height: 11px; margin: -5.5px; border-radius: 50%; background: light-dark(#0072b2, #56b4e9) }
 .track .middle { top: 0; bottom: 0; border-left: 1px dashed light-dark(#777, #999) }
+@media (max-width: 40rem) { table { min-width: 0 } }
 .ends { display: flex; justify-content: space-between; font-size: .85rem; color: light-dark(#595959, #a8a8a8) }
 """

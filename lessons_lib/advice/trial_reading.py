@@ -240,5 +240,10 @@ MISLEADS = (
 
 def in_words(interval: Interval, *, signed: bool = False) -> str:
     """An accuracy, or a difference of two, in points of a hundred."""
-    sign = "+" if signed else ""
-    return f"{100 * interval.estimate:{sign}.0f} [{100 * interval.low:{sign}.0f}, {100 * interval.high:{sign}.0f}]"
+    estimate, low, high = (_points(value, signed) for value in (interval.estimate, interval.low, interval.high))
+    return f"{estimate} [{low}, {high}]"
+
+
+def _points(value: float, signed: bool) -> str:
+    points = round(100 * value)
+    return f"{points:+d}".replace("-", "−") if signed and points else f"{points}"

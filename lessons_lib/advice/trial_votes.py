@@ -20,7 +20,7 @@ from lessons_lib.errors import UserError
 from lessons_lib.metrics import Interval, share_interval
 
 PAGE, KEY = "vote.html", "vote_key.json"
-VOTES = ("left", "right", "same")
+VOTES = ("a", "b", "same")
 DELTA = 0.05  # of the share of votes around one half: less is no difference that counts (judgement)
 
 
@@ -55,13 +55,13 @@ def write(
     if not items:
         return None
     rng.shuffle(items)
-    tuned_left = [rng.random() < 0.5 for _ in items]
+    tuned_is_a = [rng.random() < 0.5 for _ in items]
     shown = [
-        {"prompt": as_text(prompt), "left": two if left else one, "right": one if left else two}
-        for (prompt, one, two), left in zip(items, tuned_left, strict=True)
+        {"prompt": as_text(prompt), "a": two if first else one, "b": one if first else two}
+        for (prompt, one, two), first in zip(items, tuned_is_a, strict=True)
     ]
     trial = f"{rng.getrandbits(48):012x}"
-    key = {"trial": trial, "arm": arm, "tuned_left": tuned_left, "identical": len(prompts) - len(items)}
+    key = {"trial": trial, "arm": arm, "tuned_is_a": tuned_is_a, "identical": len(prompts) - len(items)}
     (folder / KEY).write_text(json.dumps(key), encoding="utf-8")
     data = json.dumps({"trial": trial, "items": shown}, ensure_ascii=False).replace("</", "<\\/")
     page = folder / PAGE
@@ -89,8 +89,7 @@ def count(files: Sequence[Path], folder: Path, delta: float = DELTA) -> Counted:
     scores: dict[int, list[float]] = defaultdict(list)
     for file in files:
         for place, vote in _votes(Path(file), key).items():
-            left = key["tuned_left"][place]
-            scores[place].append(0.5 if vote == "same" else float((vote == "left") == left))
+            scores[place].append(0.5 if vote == "same" else float((vote == "a") == key["tuned_is_a"][place]))
     if not scores:
         raise UserError(f"--votes: {', '.join(map(str, files))}: no vote in there; vote on the page first")
     share = share_interval([fmean(votes) for votes in scores.values()])
@@ -109,7 +108,7 @@ def _votes(file: Path, key: dict) -> dict[int, str]:
         raise UserError(f"--votes: {file}: expected the file that the page's button “Save my votes” makes") from None
     if record.get("trial") != key["trial"]:
         raise UserError(f"--votes: {file}: these votes belong to another trial; name its folder with --out")
-    wrong = [place for place, vote in votes.items() if vote not in VOTES or not 0 <= place < len(key["tuned_left"])]
+    wrong = [place for place, vote in votes.items() if vote not in VOTES or not 0 <= place < len(key["tuned_is_a"])]
     if wrong:
         raise UserError(f"--votes: {file}, vote {wrong[0]}: expected one of {', '.join(VOTES)} on a pair of the page")
     return votes
@@ -165,14 +164,14 @@ button[aria-pressed=true] { outline: 3px solid var(--mark); outline-offset: -3px
 time. Your votes stay on this device until you save them, and the saved file holds no text.</p>
 <div class="prompt"><pre id="prompt"></pre></div>
 <div class="replies">
-<section class="reply"><h2>Left</h2><pre id="left"></pre></section>
-<section class="reply"><h2>Right</h2><pre id="right"></pre></section>
+<section class="reply"><h2>A</h2><pre id="a"></pre></section>
+<section class="reply"><h2>B</h2><pre id="b"></pre></section>
 </div>
 </main>
 <footer><div>
-<button class="vote" data-vote="left">Left is better</button>
+<button class="vote" data-vote="a">A is better</button>
 <button class="vote" data-vote="same">No difference</button>
-<button class="vote" data-vote="right">Right is better</button>
+<button class="vote" data-vote="b">B is better</button>
 <span class="row"><button id="back" aria-label="the pair before">←</button><span id="place" aria-live="polite"></span>
 <button id="next" aria-label="the next pair">→</button><button id="save">Save my votes</button></span>
 </div></footer>
@@ -185,7 +184,7 @@ try { votes = JSON.parse(localStorage.getItem(shelf)) || {}; } catch { /* a brow
 const unvoted = () => items.findIndex((_, i) => !(i in votes));
 function show(to) {
   place = Math.max(0, Math.min(items.length - 1, to));
-  for (const part of ["prompt", "left", "right"]) by(part).textContent = items[place][part] || "(nothing)";
+  for (const part of ["prompt", "a", "b"]) by(part).textContent = items[place][part] || "(nothing)";
   const done = Object.keys(votes).length;
   by("place").textContent =
     `${place + 1} of ${items.length}, ` + (done === items.length ? "all voted" : `${done} voted`);
@@ -210,7 +209,7 @@ by("save").onclick = () => {
   link.click();
 };
 addEventListener("keydown", (event) => {
-  const does = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "same" }[event.key];
+  const does = { ArrowLeft: "a", ArrowRight: "b", ArrowDown: "same" }[event.key];
   if (does && !event.altKey && !event.ctrlKey && !event.metaKey) { event.preventDefault(); vote(does); }
 });
 show(Math.max(0, unvoted()));

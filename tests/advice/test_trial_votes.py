@@ -29,7 +29,7 @@ def voted(folder, wins, *, same=0, of=COUNT, name="votes.json"):
     """A file of votes: the tuned reply wins the first so many pairs, then come some without a difference."""
     key, votes = key_of(folder), {}
     for place in range(of):
-        tuned, other = ("left", "right") if key["tuned_left"][place] else ("right", "left")
+        tuned, other = ("a", "b") if key["tuned_is_a"][place] else ("b", "a")
         votes[place] = tuned if place < wins else "same" if place < wins + same else other
     path = folder / name
     path.write_text(json.dumps({"trial": key["trial"], "votes": votes}))
@@ -71,18 +71,18 @@ def test_the_page_holds_no_sign_of_whose_a_reply_is(folder):
     page = (folder / trial_votes.PAGE).read_text()
     data = re.search(r'id="data">(.*?)</script>', page, re.S).group(1)
     items, key = json.loads(data)["items"], key_of(folder)
-    assert "tuned" not in page and "DPO" not in page and "tuned_left" not in data
-    assert 4 <= sum(key["tuned_left"]) <= 16  # both sides
-    for item, left in zip(items, key["tuned_left"], strict=True):
-        assert item["left" if left else "right"].startswith("better")
-        assert item["left"].split()[1] == item["right"].split()[1] == item["prompt"].split()[1]
+    assert "tuned" not in page and "DPO" not in page and "tuned_is_a" not in data
+    assert 4 <= sum(key["tuned_is_a"]) <= 16  # both sides
+    for item, first in zip(items, key["tuned_is_a"], strict=True):
+        assert item["a" if first else "b"].startswith("better")
+        assert item["a"].split()[1] == item["b"].split()[1] == item["prompt"].split()[1]
     assert [item["prompt"] for item in items] != PROMPTS  # another order
     assert not re.search(r"(?:src|href)\s*=|https?://|@import|fetch\(", page.replace("link.href = URL", ""))
 
 
 def test_the_same_reply_twice_is_left_out_and_said(tmp_path):
     trial_votes.write(tmp_path, "DPO", PROMPTS, BASE, [*BASE[:5], *TUNED[5:]], seed=0)
-    assert len(key_of(tmp_path)["tuned_left"]) == 15
+    assert len(key_of(tmp_path)["tuned_is_a"]) == 15
     assert "5 prompts with the same reply" in trial_votes.in_words(
         trial_votes.count([voted(tmp_path, 9, of=15)], tmp_path)
     )
@@ -98,10 +98,10 @@ def test_messages_are_shown_with_their_roles():
     [
         (None, "there is no file"),
         ("[]", "expected the file that the page's button"),
-        ('{"trial": "x", "votes": {"a": "left"}}', "expected the file that"),
-        ('{"trial": "other", "votes": {"0": "left"}}', "belong to another trial"),
-        ('{"trial": TRIAL, "votes": {"0": "up"}}', "vote 0: expected one of left, right, same"),
-        ('{"trial": TRIAL, "votes": {"99": "left"}}', "vote 99"),
+        ('{"trial": "x", "votes": {"x": "a"}}', "expected the file that"),
+        ('{"trial": "other", "votes": {"0": "a"}}', "belong to another trial"),
+        ('{"trial": TRIAL, "votes": {"0": "up"}}', "vote 0: expected one of a, b, same"),
+        ('{"trial": TRIAL, "votes": {"99": "a"}}', "vote 99"),
         ('{"trial": TRIAL, "votes": {}}', "no vote in there"),
     ],
 )
@@ -133,7 +133,7 @@ def test_the_page_keeps_votes_saves_them_and_fits_a_phone(folder, chromium):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         for place in range(COUNT - 1):  # always for the tuned one
             assert page.locator("#place").inner_text().startswith(f"{place + 1} of {COUNT}")
-            page.get_by_role("button", name="Left is better" if key["tuned_left"][place] else "Right is better").click()
+            page.get_by_role("button", name="A is better" if key["tuned_is_a"][place] else "B is better").click()
         page.reload()  # votes stay, and the first pair without one is shown
         assert f"{COUNT} of {COUNT}, {COUNT - 1} voted" in page.locator("#place").inner_text()
         page.keyboard.press("ArrowDown")

@@ -118,7 +118,7 @@ def test_the_vote_is_between_the_leader_and_the_untouched_model(done, capsys):
     out, _ = done
     key = json.loads((out / trial_votes.KEY).read_text())
     assert key["arm"] in ("DPO", "KTO", "SFT on chosen")
-    votes = {place: "left" if left else "right" for place, left in enumerate(key["tuned_left"])}
+    votes = {place: "a" if first else "b" for place, first in enumerate(key["tuned_is_a"])}
     (out / "votes.json").write_text(json.dumps({"trial": key["trial"], "votes": votes}))
     assert main(["trial", "--out", str(out), "--votes", str(out / "votes.json")]) == 0
     assert f"{key['arm']} got 100 % of the votes" in capsys.readouterr().out
