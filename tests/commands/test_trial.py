@@ -12,6 +12,7 @@ from lessons_lib.advice import trial, trial_votes
 from lessons_lib.benchmark import own
 from lessons_lib.errors import UserError
 from lessons_lib.models.loading import save
+from lessons_lib.models.making import new_model
 from lessons_lib.recorded import store
 
 ARMS = ("dpo", "kto", "sft")
@@ -139,6 +140,7 @@ def test_a_trial_that_is_done_is_read_again_and_not_run(done, home, monkeypatch,
     assert "holds a trial with other methods and reward model" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_killed_trial_goes_on_and_ends_where_it_would_have(home, tmp_path, monkeypatch, capsys):
     """The second search is cut short, and later the second seed: at most one run a kill is made twice."""
     made, kill_at = [], {4, 8}
@@ -164,6 +166,7 @@ def test_a_killed_trial_goes_on_and_ends_where_it_would_have(home, tmp_path, mon
     assert {key: row["by_prompt"] for key, row in one.items()} == {key: row["by_prompt"] for key, row in other.items()}
 
 
+@pytest.mark.slow
 def test_thumbs_take_kto_and_the_pairs_in_the_log(home, tmp_path, capsys):
     asked = command(home, "thumbs.jsonl", tmp_path, "--seeds", 1, "--methods", "kto", "dpo", "--learning-rates", "5e-3")
     assert main(asked) == 0
@@ -219,7 +222,8 @@ def test_thumbs_of_one_kind_are_refused(home, tmp_path):
 
 
 def test_adapters_come_where_memory_asks_for_them():
-    setup = own.from_rows(tiny.model(), tiny.tokenizer(), numbered(tiny.pairs(160)), "pairs", shares=trial.SHARES)
+    model = new_model("gpt2", vocab_size=len(tiny.WORDS), layers=4, width=256, heads=2, max_length=32, seed=0)
+    setup = own.from_rows(model, tiny.tokenizer(), numbered(tiny.pairs(160)), "pairs", shares=trial.SHARES)
     config = trial.Ask(("dpo",), 5).config
     roomy, _ = trial.suited(setup, config, 1e9)
     assert roomy.lora_rank is None and roomy.rows_per_pass is None
