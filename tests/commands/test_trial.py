@@ -227,7 +227,7 @@ def test_adapters_come_where_memory_asks_for_them():
     config = trial.Ask(("dpo",), 5).config
     roomy, _ = trial.suited(setup, config, 1e9)
     assert roomy.lora_rank is None and roomy.rows_per_pass is None
-    needs = [trial.needed_bytes(setup, tried) for tried, _ in trial.ways(config)]
+    needs = [trial.needed_bytes(setup, tried) for tried, _ in trial.ways(roomy)]
     assert needs == sorted(needs, reverse=True)
     tight, said = trial.suited(setup, config, needs[-1] / 0.9 + 1)
     assert tight.lora_rank == trial.LORA_RANK and "LoRA adapters" in said[0]
