@@ -48,8 +48,9 @@ RATE_AT, RATE_SIZE, RATE_POWER, RATE_STEP = 1.2e-5, 135e6, 0.6, 4.0
 
 
 def in_play(advice: Recommendation) -> tuple[str, ...]:
-    """The methods that `match` leaves in play: its choice, those as good, and the runner-up."""
-    return tuple(dict.fromkeys((advice.choice, *advice.ties, advice.runner_up)))
+    """The methods that `match` leaves in play, most promising first: those that its evidence does not put behind."""
+    said = (advice.start_with, advice.runner_up, *advice.equivalents, *advice.cannot_tell)
+    return tuple(dict.fromkeys(method for method in said if method in METHODS and method not in advice.behind))
 
 
 def default_rates(parameters: int, *, lora: bool = False) -> tuple[float, ...]:
