@@ -1,151 +1,148 @@
-"""Lesson 9's explorer: answer the three questions, and see the path, the runner-up and what would change the answer.
+"""Lesson 9's explorer, the picker: tap three answers, see the path light up and one card of advice.
 
-The answers come from `decide.recommend`, so the figure and the command say the same. What the sliders do not ask is
-held fixed: 5,000 rows, 800 pairs that the ratings would make, and a flip rate known to 3 points either way.
+The card is what `decide.recommend` says of such data, so the picker and `lessons-lib match` say the same.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from functools import cache
 
-from lessons_lib.advice.decide import Facts, Recommendation, load_tree, recommend
-from lessons_lib.explorers import Axis, Bars, Explorer, Level, Panel, Point, Readout, Slider, Target
+from lessons_lib.advice.cards import trl_config
+from lessons_lib.advice.decide import Facts, Recommendation, recommend
+from lessons_lib.explorers import Card, Explorer, Lights, Slider
 from lessons_lib.methods import METHODS
 
-SHAPES = {"pairs": "paired", "ratings of single responses": "unpaired"}
-STARTS = {
-    "a fine-tuned model, with a reference": {"checkpoint": "sft", "reference": "precomputed"},
-    "a fine-tuned model, no reference to be had": {"checkpoint": "sft", "reference": "none"},
-    "a base model": {"checkpoint": "base", "reference": "precomputed"},
+ROWS = 5000
+SHAPES = {
+    "pairs": {"shape": "paired"},
+    "ratings": {"shape": "unpaired", "pairs": 800, "unpaired": 0.7},
+    "ratings, no pairs": {"shape": "unpaired", "pairs": 0, "unpaired": 1.0},
 }
-KNOWN_TO = 0.03  # either way
-NOT_ASKED = math.nan  # a mark without a place, because its question is not reached
+STARTS = {
+    "fine-tuned": {"checkpoint": "sft", "reference": "precomputed"},
+    "base model": {"checkpoint": "base", "reference": "precomputed"},
+    "no reference": {"checkpoint": "sft", "reference": "none"},
+}
+LABELS = {
+    "ordinary": {"flip_rate": 0.05, "flip_low": 0.03, "flip_high": 0.08},
+    "15 % or more flipped": {"flip_rate": 0.25, "flip_low": 0.2, "flip_high": 0.3},
+    "undisputed, 3 passes": {
+        **{"flip_rate": 0.02, "flip_low": 0.01, "flip_high": 0.03},
+        **{"near_deterministic": 0.9, "passes": 3},
+    },
+}
+QUESTIONS = {"shape": SHAPES, "start": STARTS, "labels": LABELS}
+WORLDS = {"46k": "46 k", "135M": "135 M", "published": "published"}
 
 
-def facts(shape: str, start: str, flips: float, decided: float, passes: int) -> Facts:
-    unpaired = SHAPES[shape] == "unpaired"
-    return Facts(
-        SHAPES[shape],
-        rows=5000,
-        prompts=2000,
-        flip_rate=flips,
-        flip_low=max(0.0, flips - KNOWN_TO),
-        flip_high=flips + KNOWN_TO,
-        near_deterministic=decided,
-        unpaired=0.7 if unpaired else None,
-        pairs=800 if unpaired else None,
-        passes=passes,
-        **STARTS[start],
-    )
+def facts(shape: str, start: str, labels: str) -> Facts:
+    """What the three answers say; what nobody asks is left unknown."""
+    return Facts(rows=ROWS, prompts=2000, **SHAPES[shape], **STARTS[start], **LABELS[labels])
 
 
 @cache
-def advice(*answers) -> Recommendation:
-    return recommend(facts(*answers))
+def advice(shape: str, start: str, labels: str) -> Recommendation:
+    return recommend(facts(shape, start, labels))
 
 
 def name(method: str) -> str:
     return METHODS[method].name
 
 
-KEYS = {name(method): method for method in METHODS}
+def stands(method: str, found: Recommendation) -> str:
+    """How a method stands to the one to start with, in a word; "ruled out" where it cannot be used at all."""
+    if method == found.start_with:
+        return "start here"
+    if method not in found.costs:
+        return "ruled out"
+    words = {"equivalent": found.equivalents, "behind": found.behind, "cannot tell": found.cannot_tell}
+    return next((word for word, methods in words.items() if method in methods), "ahead")
 
 
-def chosen(method: str, shape: str, start: str, flips: float, decided: float, passes: int) -> float:
-    return float(advice(shape, start, flips, decided, passes).start_with == KEYS[method])
+def headline(shape: str, start: str, labels: str) -> str:
+    return f"Start with {name(advice(shape, start, labels).start_with)}"
 
 
-def next_best(method: str, shape: str, start: str, flips: float, decided: float, passes: int) -> float:
-    """1 for a method that is as good as the choice, one half for one that cannot be told from it."""
-    found = advice(shape, start, flips, decided, passes)
-    return 1.0 * (KEYS[method] in found.equivalents) + 0.5 * (KEYS[method] in found.cannot_tell)
+def stand(shape: str, start: str, labels: str) -> str:
+    return f"How the five stand to {name(advice(shape, start, labels).start_with)}:"
 
 
-def changing(method: str, shape: str, start: str, flips: float, decided: float, passes: int) -> float:
-    """In how many ways one other answer would lead to this method."""
-    return sum(to == KEYS[method] for _, to in advice(shape, start, flips, decided, passes).flips)
+def made_for(shape: str, start: str, labels: str) -> str:
+    return f"Made for this: {name(advice(shape, start, labels).made_for)}. Borne out?"
 
 
-def labels_asked(shape: str, start: str) -> bool:
-    """Whether the third question is reached at all."""
-    return len(advice(shape, start, 0.1, 0.5, 1).path) == 3
+def why(shape: str, start: str, labels: str) -> str:
+    usual = advice(shape, start, labels).default
+    return "of those that cannot be told apart, the least far behind at its worst" if usual else ""
 
 
-def noisy_from(shape: str, start: str) -> float:
-    return load_tree().thresholds["NOISY"].value if labels_asked(shape, start) else NOT_ASKED
+def sure(shape: str, start: str, labels: str) -> str:
+    found = advice(shape, start, labels)
+    return f"{found.how_sure}: {found.why_sure}"
 
 
-def decided_from(shape: str, start: str, passes: int) -> float:
-    often = passes >= load_tree().thresholds["PASSES"].value
-    return load_tree().thresholds["DECIDED"].value if often and labels_asked(shape, start) else NOT_ASKED
+def changes(**answers: str) -> str:
+    """The single other answers that lead to another method, by the method."""
+    own, found = advice(**answers).start_with, {}
+    for question, options in QUESTIONS.items():
+        for option in options:
+            to = advice(**answers | {question: option}).start_with
+            if to != own:
+                found.setdefault(to, []).append(f"“{option}”")
+    return "; ".join(f"{name(to)} with {', '.join(taps)}" for to, taps in found.items()) or "no other single answer"
 
 
-def path_of(shape: str, start: str, flips: float, decided: float, passes: int) -> str:
-    return " → ".join(answer for _, answer in advice(shape, start, flips, decided, passes).path)
+def idle(question: str, **answers: str) -> bool:
+    """Whether no answer to this question would change anything on the card."""
+    return len({_shown(advice(**answers | {question: option})) for option in QUESTIONS[question]}) == 1
 
 
-def answer_of(shape: str, start: str, flips: float, decided: float, passes: int) -> str:
-    found = advice(shape, start, flips, decided, passes)
-    return f"{name(found.start_with)}. How sure: {found.how_sure}; {found.why_sure}"
+def _shown(found: Recommendation) -> tuple:
+    badges = tuple(found.badges.values())
+    return found.start_with, found.equivalents, found.cannot_tell, found.behind, *found.costs, found.why_sure, badges
 
 
-def runner_up_of(shape: str, start: str, flips: float, decided: float, passes: int) -> str:
-    found = advice(shape, start, flips, decided, passes)
-    return f"{name(found.runner_up)}, {found.why_runner_up}" if found.runner_up else "none"
+def config(shape: str, start: str, labels: str) -> str:
+    return trl_config(advice(shape, start, labels).start_with)
 
 
-def change_of(shape: str, start: str, flips: float, decided: float, passes: int) -> str:
-    others = advice(shape, start, flips, decided, passes).flips
-    return "; ".join(f"{name(to)} if {what}" for what, to in others) or "the same whatever else you answered"
+def _light(method: str) -> Callable:
+    return lambda shape, start, labels: stands(method, advice(shape, start, labels))
 
 
-def three_questions() -> Explorer:
-    """The decision tree under the reader's hands."""
-    method = Axis("", categories=tuple(KEYS))
+def _badge(world: str) -> Callable:
+    return lambda shape, start, labels: advice(shape, start, labels).badges[world]
+
+
+def _changes(shape: str, start: str, labels: str) -> str:
+    return changes(shape=shape, start=start, labels=labels)
+
+
+def _note(question: str) -> Callable:
+    return lambda shape, start, labels: (
+        "(makes no difference here)" if idle(question, shape=shape, start=start, labels=labels) else ""
+    )
+
+
+def three_questions(explorer: str = "three-questions") -> Explorer:
+    """The decision tree under the reader's hands; `explorer` is its name, which stands in links."""
     return Explorer(
-        name="three-questions",
-        title="Answer three questions: see the path, the runner-up, and what would change the answer",
+        name=explorer,
+        title="Which one fits my data?",
         sliders=[
-            Slider("shape", "1 · What shape is your feedback?", tuple(SHAPES), "pairs"),
-            Slider("start", "2 · What do you start from, and what fits?", tuple(STARTS), next(iter(STARTS))),
-            Slider("flips", "3 · share of labels flipped", (0.02, 0.05, 0.1, 0.14, 0.15, 0.2, 0.3, 0.4), 0.05, ".0%"),
-            Slider("decided", "3 · share of items with raters on one side", (0.5, 0.7, 0.8, 0.9), 0.7, ".0%"),
-            Slider("passes", "3 · passes over the data", (1, 2, 3, 5), 1),
+            Slider("shape", "What shape is your feedback?", tuple(SHAPES), "pairs", buttons=True),
+            Slider("start", "What do you start from, what fits?", tuple(STARTS), next(iter(STARTS)), buttons=True),
+            Slider("labels", "What are the labels like?", tuple(LABELS), "ordinary", buttons=True),
         ],
-        presets={
-            "a pair log": {"shape": "pairs", "start": next(iter(STARTS)), "flips": 0.05, "decided": 0.7, "passes": 1},
-            "thumbs": {"shape": "ratings of single responses"},
-            "noisy crowd": {"shape": "pairs", "start": next(iter(STARTS)), "flips": 0.2},
-            "a rule as annotator": {"shape": "pairs", "flips": 0.02, "decided": 0.9, "passes": 5},
-        },
-        panels=[
-            Panel(
-                "What to start with, and who is as good or cannot be told from it",
-                x=method,
-                y=Axis("1: choice, or as good; 0.5: cannot tell", 0, 1.25),
-                marks=[Bars("the choice", chosen, "kto"), Bars("as good, or cannot tell", next_best, "neutral")],
+        card=Card(
+            headline,
+            lights=(
+                Lights(stand, {name(method): _light(method) for method in METHODS}),
+                Lights(made_for, {label: _badge(world) for world, label in WORLDS.items()}),
             ),
-            Panel(
-                "Where your labels stand, and from where IPO was made for them",
-                x=Axis("share of labels flipped", 0, 0.45, points=2),
-                y=Axis("share of items with one side", 0, 1.1),
-                marks=[
-                    Point("your labels", lambda flips: flips, lambda decided: decided, "kto"),
-                    Target("noisy from here", noisy_from),
-                    Level("decided from here", decided_from, "dpo"),
-                ],
-            ),
-            Panel(
-                "Methods that one other answer would lead to",
-                x=method,
-                y=Axis("other answers that lead here", 0, 3),
-                marks=[Bars("other answers", changing, "kto")],
-            ),
-        ],
-        readouts=[
-            Readout("Path: {path}. Answer: {answer}.", path=path_of, answer=answer_of),
-            Readout("Runner-up: {runner_up}.", runner_up=runner_up_of),
-            Readout("The answer would be {change}.", change=change_of),
-        ],
+            lines={"Why": why, "How sure": sure, "What would change it": _changes},
+            config=("TRL config", config),
+            notes={question: _note(question) for question in QUESTIONS},
+        ),
     )

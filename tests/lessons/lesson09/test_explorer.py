@@ -1,66 +1,94 @@
-"""Lesson 9's explorer says what `decide.recommend` says, at every setting, and hides what is not asked."""
+"""Lesson 9's explorer, the picker: at every path it says what `recommend` says, and which questions make no difference."""
 
 import subprocess
 import sys
 
 import pytest
 
+from lessons_lib.advice.cards import trl_config
 from lessons_lib.advice.decide import load_tree, recommend
 from lessons_lib.explorers import page
-from lessons_lib.lessons.lesson09.explorer import KEYS, STARTS, facts, name, three_questions
+from lessons_lib.lessons.lesson09.explorer import LABELS, QUESTIONS, SHAPES, STARTS, advice, facts, three_questions
+from lessons_lib.methods import METHODS
 
-PAIRS, RATINGS = "pairs", "ratings of single responses"
-REFERENCE, NO_REFERENCE, BASE = STARTS
+PAIRS, SOME_PAIRS, RATINGS = SHAPES
+TUNED, BASE, NO_REFERENCE = STARTS
+ORDINARY, NOISY, UNDISPUTED = LABELS
+
+
+def told(explorer, **answers) -> dict[str, str]:
+    """The card's lines by label."""
+    return dict(line.split(": ", 1) for line in explorer.lines(**answers) if ": " in line)
 
 
 @pytest.mark.parametrize(
-    ("answers", "made_for", "path"),
+    ("answers", "leaf", "idle"),
     [
-        ({"flips": 0.14}, "dpo", 3),
-        ({"flips": 0.15}, "ipo", 3),
-        ({"decided": 0.8, "passes": 3}, "ipo", 3),
-        ({"decided": 0.8, "passes": 2}, "dpo", 3),
-        ({"decided": 0.7, "passes": 5}, "dpo", 3),
-        ({"start": NO_REFERENCE, "flips": 0.4}, "simpo", 2),
-        ({"start": BASE, "flips": 0.4}, "orpo", 2),
-        ({"shape": RATINGS, "start": BASE, "flips": 0.4}, "kto", 1),
+        ({}, "any", ""),
+        ({"labels": NOISY}, "noisy", ""),
+        ({"labels": UNDISPUTED}, "decided", ""),
+        ({"start": NO_REFERENCE, "labels": NOISY}, "no reference", ""),
+        ({"start": BASE, "labels": NOISY}, "one stage", "labels"),
+        ({"shape": RATINGS, "start": BASE, "labels": NOISY}, "ratings", "start labels"),
+        ({"shape": SOME_PAIRS}, "ratings", "labels"),
     ],
 )
-def test_the_path_by_hand(answers, made_for, path):
+def test_the_path_by_hand(answers, leaf, idle):
+    """Where a question makes no difference, the picker says so: its answers are dim."""
     explorer = three_questions()
-    assert recommend(facts(**explorer.state(**answers))).made_for == made_for
-    first = explorer.sentences(**answers)[0]
-    assert first.split("Answer")[0].count("→") == path - 1
-    seen = explorer.evaluate(**answers)[1]
-    assert (seen[1][0][0] > 0) == (path == 3)  # the thresholds of question 3 are in sight only where it is asked
-    assert (seen[2][0][0] > 0) == (path == 3 and answers.get("passes", 1) >= 3)
+    assert recommend(facts(**explorer.state(**answers))).leaf == leaf
+    notes = dict(zip(explorer.by_name, explorer.answers(**answers), strict=False))
+    assert [question for question, note in notes.items() if note] == idle.split()
+    for question in explorer.by_name:
+        others = {tuple(explorer.answers(**answers | {question: text})[3:-2]) for text in QUESTIONS[question]}
+        assert (len(others) == 1) == bool(notes[question])  # all of the card but what would change it and the config
 
 
-def test_every_setting_says_what_the_library_recommends():
+def test_what_would_change_it_does():
     explorer = three_questions()
     for setting in explorer.settings(tuple(explorer.by_name)):
-        found = recommend(facts(**setting))
-        choice, second = (series[0] for series in explorer.evaluate(**setting)[0])
-        assert choice == [float(name(found.start_with) == method) for method in KEYS]
-        assert all(second[list(KEYS).index(name(method))] == 1 for method in found.equivalents)
-        assert sum(explorer.evaluate(**setting)[2][0][0]) == len(found.flips)
-    assert load_tree().thresholds["NOISY"].value in explorer.by_name["flips"].values
-    assert load_tree().thresholds["DECIDED"].value in explorer.by_name["decided"].values
-    assert load_tree().thresholds["PASSES"].value in explorer.by_name["passes"].values
+        here = advice(**setting).start_with
+        other = {
+            option: METHODS[advice(**setting | {question: option}).start_with].name
+            for question, options in QUESTIONS.items()
+            for option in options
+            if advice(**setting | {question: option}).start_with != here
+        }
+        said = told(explorer, **setting)["What would change it"]
+        parts = [] if said == "no other single answer" else [part.split(" with ") for part in said.split("; ")]
+        assert {tap.strip("“”"): to for to, taps in parts for tap in taps.split(", “")} == other
 
 
-def test_the_sentences_and_the_size():
+def test_every_path_says_what_match_says():
+    """All of them: what to start with, how each of the five stands, how sure, the badges, what to copy."""
+    explorer, leaves = three_questions(), set()
+    for setting in explorer.settings(tuple(explorer.by_name)):
+        found, said = recommend(facts(**setting)), told(explorer, **setting)
+        leaves.add(found.leaf)
+        assert explorer.lines(**setting)[0] == f"Start with {METHODS[found.start_with].name}"
+        assert said[METHODS[found.start_with].name] == "start here"
+        words = {"equivalent": found.equivalents, "cannot tell": found.cannot_tell, "behind": found.behind}
+        for word, methods in words.items():
+            assert {m for m in METHODS if said[METHODS[m].name] == word} == set(methods)
+        assert {m for m in METHODS if said[METHODS[m].name] == "ruled out"} == set(METHODS) - set(found.costs)
+        assert [said[world] for world in ("46 k", "135 M", "published")] == [c.badge for c in found.evidence]
+        assert said["How sure"] == f"{found.how_sure}: {found.why_sure}"
+        assert explorer.answers(**setting)[-1] == trl_config(found.start_with)
+    assert leaves == set(load_tree().leaves)
+
+
+def test_a_method_that_cannot_be_used_is_ruled_out():
     explorer = three_questions()
-    path, runner_up, change = explorer.sentences(flips=0.2)
-    found = recommend(facts(**explorer.state(flips=0.2)))
-    assert path.startswith(
-        "Path: pairs → a fine-tuned model, and a reference that can be had → noisy. "
-        f"Answer: {name(found.start_with)}. How sure: {found.how_sure}; {found.why_sure}"
-    )
-    assert runner_up.startswith(f"Runner-up: {name(found.runner_up)}, {found.why_runner_up}")
-    assert all(f"{name(to)} if {what}" in change for what, to in found.flips)
-    assert "How sure: low; the flip rate may lie anywhere" in explorer.sentences(flips=0.14)[0]
-    assert len(page.html(explorer).encode()) < page.LIMIT
+    assert told(explorer, start=NO_REFERENCE)["DPO"] == "ruled out"
+    only = told(explorer, shape=RATINGS)
+    assert [only[METHODS[m].name] for m in METHODS] == [
+        "start here" if m == "kto" else "ruled out" for m in METHODS
+    ]  # where ratings make no pair, nothing else can read them
+
+
+def test_its_name_and_size():
+    assert len(page.html(three_questions()).encode()) < 20_000
+    assert three_questions("picker").name == "picker"
 
 
 def test_importing_it_is_light():
