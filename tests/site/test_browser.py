@@ -95,14 +95,20 @@ def test_each_lesson_is_done_by_keyboard(chromium_running, site_address, path):
         explorer = page.locator("section.lx").first
         explorer.scroll_into_view_if_needed()
         page.locator("section.lx[data-ready=true]").first.wait_for()
-        for control in explorer.locator(".lx-controls :is(input, select)").all():
+        for control in explorer.locator(".lx-controls :is(input:not([type=radio]), select)").all():
             before = control.input_value()
             control.focus()
             page.keyboard.press("ArrowDown" if control.evaluate("c => c.tagName") == "SELECT" else "ArrowRight")
             if control.input_value() == before:  # it stood at its end
                 page.keyboard.press("ArrowUp" if control.evaluate("c => c.tagName") == "SELECT" else "ArrowLeft")
             assert control.input_value() != before, control.get_attribute("id")
-        assert explorer.locator(".lx-readout").inner_text().strip()
+        for question in explorer.locator(".lx-choice").all():
+            answers = question.locator("input")
+            before = [answer.is_checked() for answer in answers.all()]
+            answers.nth(before.index(True)).focus()
+            page.keyboard.press("ArrowRight")
+            assert [answer.is_checked() for answer in answers.all()] != before
+        assert explorer.locator(".lx-readout, .lx-headline").first.inner_text().strip()
         quiz = page.locator("section.lq").first
         quiz.scroll_into_view_if_needed()
         page.locator("section.lq[data-ready=true]").first.wait_for()
@@ -112,6 +118,22 @@ def test_each_lesson_is_done_by_keyboard(chromium_running, site_address, path):
             page.keyboard.press("Space") if field.get_attribute("type") == "radio" else page.keyboard.type("7")
             page.keyboard.press("Enter")
             form.get_by_role("status").filter(has_text=re.compile("Right|Not yet")).wait_for()
+
+
+def test_three_taps_on_a_phone_show_the_whole_answer_on_one_screen(chromium_running, site_address):
+    """No more than a screen is scrolled from the page's top, and questions, methods and card are in view at once."""
+    with reader(chromium_running, site_address, 390, has_touch=True, is_mobile=True) as page:
+        page.goto("index.html")
+        page.locator("#picker[data-ready=true]").wait_for()
+        page.locator("#picker").evaluate("el => scrollTo(0, el.getBoundingClientRect().top + scrollY - 60)")
+        for question in page.locator("#picker .lx-choice").all():
+            question.locator("label").last.tap()
+        header = page.locator(".site-header").bounding_box()["height"]
+        first, card = (page.locator(f"#picker {part}").first.bounding_box() for part in (".lx-choice", ".lx-card"))
+        assert page.evaluate("scrollY") <= SIZES[390]
+        assert header <= first["y"] and card["y"] + card["height"] <= SIZES[390]
+        assert page.locator("#picker .lx-lights").first.locator("li").count() == 5
+        page.wait_for_function("location.hash.includes('picker.shape=')")
 
 
 def test_dark_is_dark_and_the_choice_is_kept(chromium_running, site_address):

@@ -6,13 +6,15 @@ The figures are the committed ones, the answers those of `decide.recommend`. A f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
 from lessons_lib.advice.decide import Constraints, Facts, Recommendation, briefs, recommend
 from lessons_lib.data import figures
 from lessons_lib.data.findings import Profile
-from lessons_lib.explorers import Axis, Bars, Explorer, Panel, Readout, Slider
+from lessons_lib.explorers import Axis, Bars, Card, Explorer, Lights, Panel, Readout, Slider
+from lessons_lib.lessons.lesson09.explorer import name, stands
 from lessons_lib.methods import METHODS
 
 DATASETS = {
@@ -67,29 +69,21 @@ def shown(dataset: str, figure: str) -> float:
     return profile(dataset).value(key) if key else 0.0
 
 
-def name(method: str) -> str:
-    return METHODS[method].name
-
-
-KEYS = {name(method): method for method in METHODS}
-
-
-def chosen(method: str, dataset: str, terms: str, end: str) -> float:
-    return float(advice(dataset, terms, end).start_with == KEYS[method])
-
-
-def next_best(method: str, dataset: str, terms: str, end: str) -> float:
-    found = advice(dataset, terms, end)
-    return 1.0 * (KEYS[method] in found.equivalents) + 0.5 * (KEYS[method] in found.cannot_tell)
-
-
 def missing_of(figure: str) -> str:
     lacking = [dataset for dataset, key in DATASETS.items() if key not in SHOWN[figure]]
     return f"not to be had from {' nor '.join(lacking)}" if lacking else "all three have it"
 
 
 def answer_of(dataset: str, terms: str, end: str) -> str:
-    return name(advice(dataset, terms, end).start_with)
+    return f"{dataset}: start with {name(advice(dataset, terms, end).start_with)}"
+
+
+def five_of(dataset: str, terms: str, end: str) -> str:
+    return f"How the five stand to {name(advice(dataset, terms, end).start_with)}:"
+
+
+def light(method: str) -> Callable:
+    return lambda dataset, terms, end: stands(method, advice(dataset, terms, end))
 
 
 def runner_up_of(dataset: str, terms: str, end: str) -> str:
@@ -127,16 +121,13 @@ def three_profiles() -> Explorer:
                 y=Axis("share", 0, 1),
                 marks=[Bars("measured", shown, "neutral")],
             ),
-            Panel(
-                "What to start with for the dataset chosen, and who cannot be told from it",
-                x=Axis("", categories=tuple(KEYS)),
-                y=Axis("1: choice, or as good; 0.5: cannot tell", 0, 1.25),
-                marks=[Bars("the choice", chosen, "kto"), Bars("as good, or cannot tell", next_best, "neutral")],
-            ),
         ],
         readouts=[
             Readout("This figure: {missing}.", missing=missing_of),
-            Readout("Answer: {answer}. Runner-up: {runner_up}.", answer=answer_of, runner_up=runner_up_of),
-            Readout("The answer would be {change}.", change=change_of),
         ],
+        card=Card(
+            answer_of,
+            lights=(Lights(five_of, {name(method): light(method) for method in METHODS}),),
+            lines={"Runner-up": runner_up_of, "What would change it": change_of},
+        ),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Lesson 9's explorer, the picker: at every path it says what `recommend` says, and which questions make no difference."""
+"""Lesson 9's explorer, the picker: at every path it says what `recommend` says, and what makes no difference."""
 
 import subprocess
 import sys

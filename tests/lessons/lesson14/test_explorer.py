@@ -9,7 +9,8 @@ from lessons_lib.advice.decide import briefs, recommend
 from lessons_lib.advice.match import match
 from lessons_lib.data import figures, samples
 from lessons_lib.explorers import page
-from lessons_lib.lessons.lesson14.explorer import DATASETS, KEYS, SHOWN, TERMS, facts, name, three_profiles
+from lessons_lib.lessons.lesson14.explorer import DATASETS, SHOWN, TERMS, facts, name, three_profiles
+from lessons_lib.methods import METHODS
 
 PEOPLE, PASSAGES, JUDGE = DATASETS
 BRIEFED, REFERENCE, NO_REFERENCE, BASE = TERMS
@@ -43,19 +44,19 @@ def test_where_the_paths_end_by_hand(dataset, terms, end, made_for):
     found = recommend(facts(dataset, terms, end))
     assert found.made_for == made_for
     explorer = three_profiles()
-    bars = explorer.evaluate(dataset=dataset, terms=terms, end=end)[1][0][0]
-    assert [KEYS[method] for method, bar in zip(KEYS, bars, strict=True) if bar] == [found.start_with]
-    said = explorer.sentences(dataset=dataset, terms=terms, end=end)[1]
-    assert f"Answer: {name(found.start_with)}" in said
+    lines = explorer.lines(dataset=dataset, terms=terms, end=end)
+    assert lines[0] == f"{dataset}: start with {name(found.start_with)}"
+    assert f"{name(found.start_with)}: start here" in lines
 
 
 def test_every_setting_says_what_the_library_recommends():
     explorer = three_profiles()
     for setting in explorer.settings(("dataset", "terms", "end")):
         found = recommend(facts(**setting))
-        answer, change = explorer.sentences(**setting)[1:]
-        assert f"Runner-up: {name(found.runner_up) if found.runner_up else 'none'}" in answer
-        assert all(f"{name(to)} if {what}" in change for what, to in found.flips)
+        said = dict(line.split(": ", 1) for line in explorer.lines(**setting) if ": " in line)
+        assert said["Runner-up"].startswith(name(found.runner_up) if found.runner_up else "none")
+        assert all(f"{name(to)} if {what}" in said["What would change it"] for what, to in found.flips)
+        assert [m for m in METHODS if said[name(m)] == "equivalent"] == [m for m in METHODS if m in found.equivalents]
     for dataset, key in DATASETS.items():
         assert recommend(facts(dataset, BRIEFED, "estimate")).made_for == briefs()[key].argued
 
