@@ -181,6 +181,16 @@ def t_quantile(degrees: int, *, confidence: float = 0.95) -> float:
     return math.sqrt(degrees) * math.tan((low + high) / 2)
 
 
+def t_two_sided(t: float, degrees: int) -> float:
+    """P(|T| ≥ |t|) for Student's distribution with `degrees` of freedom: the two-sided p-value of a t.
+
+    Example:
+        >>> round(t_two_sided(2.7764, 4), 4)
+        0.05
+    """
+    return max(0.0, 1 - _t_mass(math.atan(abs(t) / math.sqrt(degrees)), degrees))
+
+
 def _t_mass(theta: float, degrees: int) -> float:
     """P(|T| ≤ √degrees · tan θ) as a finite sum: Abramowitz and Stegun 1964, 26.7.3 (odd) and 26.7.4 (even)."""
     odd = degrees % 2

@@ -1,13 +1,22 @@
-"""What is compared on what: the arms with their grids, and the regimes. Plain tables, nothing is run here.
+"""What is compared on what, and when a difference counts: the arms, the regimes, the seeds. Nothing is run here.
 
 A step takes 16 pairs, or 32 single replies, which are as many tokens; how many steps there are is the regime's and
 not the arm's affair. In a regime all arms may try equally many settings, and stop at any of `STOPS`; see `tuning`.
+
+**Units.** A final run is one seed on one SFT checkpoint of its own: seed k begins at checkpoint k. So runs are
+independent of each other, arms are compared by their differences within seeds, and a difference of n seeds has a
+paired t interval with n − 1 degrees of freedom. Settings are searched with other seeds, on the first three of the
+checkpoints.
+
+**Verdicts.** Two arms are "ahead" (its mirror is "behind"), "equivalent" or "cannot tell": `statistics.word` with
+`DELTA`. Within a regime the pairs of the arms compared share 5 % by Holm's step-down; what is said of all regimes
+together ("is anyone ahead of all others anywhere?") shares 5 % by Holm over the pairs of all regimes.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -21,6 +30,20 @@ FEW_PAIRS = 128  # seen eight times
 MANY_STEPS = 8 * FEW_PAIRS // BATCH
 BASE_PAIRS = PAIRS  # seen twice, where there is no SFT checkpoint and more to learn
 THUMBS = 2 * PAIRS  # single ratings of a log, seen once by an arm that takes them
+SEEDS = range(12)  # of the final runs; seed k begins at SFT checkpoint k
+MOST_SETTINGS = 16  # that an arm may try in a regime, following what is best towards where nothing has been tried
+
+DELTA = 0.2
+"""Gold points. A difference whose whole interval lies within ±DELTA is called "equivalent".
+
+Fixed before the final runs. What a reply can gain or lose in this world is half a point (a polite word) or a whole one
+(the feature, the category, the price that was asked for). Two arms whose means differ by a fifth of a point differ in
+one such answer of five at most: less than a reader of two replies of each would notice. Tuning moves the untouched
+model by more than a point, so it is under a sixth of what there is to win. And it can be reached where runs are quiet:
+at a standard deviation of 0.14 between seeds' differences, twelve of them have an interval of ±0.13 at Holm's first and
+hardest step. At 0.25, the median of earlier runs, it is ±0.22, and two equal arms then end as "cannot tell", which is
+what such runs know of them.
+"""
 
 
 @dataclass(frozen=True)
@@ -29,12 +52,14 @@ class Arm:
 
     Attributes:
         label: as readers see it.
-        method: a key of `METHODS`, or "sft"; None: nothing is trained.
-        strengths: hyper-parameters of the loss to try.
+        method: a key of `METHODS`, one of `training.config.VARIANTS`, or "sft"; None: nothing is trained.
+        strengths: hyper-parameters of the loss that are tried first.
         learning_rates: to try with each strength. Their neighbours lie at a constant ratio.
+        ladders: the values of each hyper-parameter, in order, along which the search goes on from the best.
         average: log-probs averaged over tokens or summed; None: as the method says.
         nll_weight: of the chosen reply's negative log-prob per token, beside the loss.
-        beyond: the strengths to try next where the first or the last of `strengths` is best.
+        imitates_first: a share of the steps, the strength "sft_share", is SFT on the chosen replies, and what it
+            makes is the reference of the rest.
         regimes: where it is run; empty: everywhere. A variant is run where what it changes is in question.
     """
 
@@ -42,40 +67,76 @@ class Arm:
     method: str | None
     strengths: tuple[Mapping[str, float], ...] = ()
     learning_rates: tuple[float, ...] = ()
+    ladders: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     average: bool | None = None
     nll_weight: float = 0.0
-    beyond: tuple[Mapping[str, float], ...] = ()
+    imitates_first: bool = False
     regimes: tuple[str, ...] = ()
 
     @property
     def rate_ratio(self) -> float:
         return self.learning_rates[1] / self.learning_rates[0]
 
+    @property
+    def takes_single(self) -> bool:
+        """Whether it trains on single replies with thumbs."""
+        return self.method in ("kto", "kto_noref")
+
+
+RUNGS = 3  # of a ladder, on each side of the two strengths that are tried first
+
+
+def ladder(first: float, last: float) -> tuple[float, ...]:
+    """Values at a constant ratio: `RUNGS` below `first`, the two, and `RUNGS` above `last`."""
+    ratio = last / first
+    return tuple(round(first * ratio**step, 4) for step in range(-RUNGS, RUNGS + 2))
+
 
 def strength_grid(name: str, first: float, last: float, **others: float) -> dict:
-    """Two strengths, and those beyond them at half their ratio again."""
-    ratio = last / first
-    low, high = first / ratio, last * ratio
-    values = {"strengths": (first, last), "beyond": (low, high)}
-    return {key: tuple({name: round(value, 4), **others} for value in pair) for key, pair in values.items()}
+    """Two strengths to begin with, and the ladder that they stand on."""
+    strengths = tuple({name: value, **others} for value in (first, last))
+    return {"strengths": strengths, "ladders": {name: ladder(first, last)}}
 
 
 _LENGTH = ("clean", "length_mild", "length_extreme")
+_FLIPS = ("clean", "noisy_20", "noisy_40", "clean_many", "noisy_20_many", "noisy_40_many")
+_WITHOUT_REFERENCE = ("clean", "noisy_40", "near_deterministic", "unary_10", "unary_50", "unary_90", "no_sft")
 _LOW, _HIGH = (3e-4, 9e-4), (7e-4, 2.1e-3)
+_BETAS = (0.0556, 0.1667, 0.5, 1.5, 4.5)
 ARMS: Mapping[str, Arm] = MappingProxyType(
     {
         "dpo": Arm("DPO", "dpo", learning_rates=_LOW, **strength_grid("beta", 0.3, 1.0)),
         "ipo": Arm("IPO", "ipo", learning_rates=_LOW, **strength_grid("tau", 0.1, 0.5)),
         "kto": Arm("KTO", "kto", learning_rates=_HIGH, **strength_grid("beta", 0.3, 1.0)),
-        "orpo": Arm("ORPO", "orpo", learning_rates=_HIGH, **strength_grid("lam", 1.0, 3.0)),
-        "simpo": Arm("SimPO", "simpo", learning_rates=_LOW, **strength_grid("beta", 1.0, 3.0, gamma=0.5)),
+        "orpo": Arm(
+            "ORPO",
+            "orpo",
+            ({"lam": 0.1111}, {"lam": 1.0}, {"lam": 3.0}),  # the paper's own range is 0.1 to 0.25
+            _HIGH,
+            {"lam": (0.0123, 0.037, 0.1111, 0.3333, 1.0, 3.0, 9.0, 27.0, 81.0)},
+        ),
+        "simpo": Arm(
+            "SimPO",
+            "simpo",
+            tuple({"beta": beta, "gamma": 0.5} for beta in (1.0, 3.0)),
+            _LOW,
+            {"beta": ladder(1.0, 3.0), "gamma": (0.0, 0.0556, 0.1667, 0.5, 1.5, 4.5)},
+        ),
         "cdpo": Arm(
             "conservative DPO",
             "dpo",
-            ({"label_smoothing": 0.1, "beta": 0.5}, {"label_smoothing": 0.3, "beta": 0.5}),
+            tuple({"label_smoothing": share, "beta": 0.5} for share in (0.1, 0.3)),
             _LOW,
-            beyond=({"label_smoothing": 0.03, "beta": 0.5}, {"label_smoothing": 0.4, "beta": 0.5}),
-            regimes=("clean", "noisy_20", "noisy_40", "clean_many", "noisy_20_many", "noisy_40_many"),
+            {"label_smoothing": (0.01, 0.03, 0.1, 0.3, 0.4, 0.45), "beta": _BETAS},
+            regimes=_FLIPS,
+        ),
+        "rdpo": Arm(
+            "robust DPO",
+            "rdpo",
+            tuple({"flip_rate": share, "beta": 0.5} for share in (0.1, 0.3)),
+            _LOW,
+            {"flip_rate": (0.01, 0.03, 0.1, 0.3, 0.4, 0.45), "beta": _BETAS},
+            regimes=_FLIPS,
         ),
         "dpo_nll": Arm(
             "DPO + NLL",
@@ -84,6 +145,22 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
             nll_weight=1.0,
             **strength_grid("beta", 0.3, 1.0),
             regimes=("clean", "clean_many", "near_deterministic", "displacing", "no_sft"),
+        ),
+        "sft_dpo": Arm(
+            "SFT, then DPO",
+            "dpo",
+            tuple({"beta": 0.3, "sft_share": share} for share in (0.5, 0.75)),
+            _LOW,
+            {"beta": ladder(0.3, 1.0), "sft_share": (0.25, 0.5, 0.75, 0.875)},
+            imitates_first=True,
+            regimes=("no_sft",),
+        ),
+        "kto_noref": Arm(
+            "KTO without reference",
+            "kto_noref",
+            learning_rates=_HIGH,
+            **strength_grid("beta", 0.1, 0.3),
+            regimes=_WITHOUT_REFERENCE,
         ),
         "dpo_avg": Arm(
             "DPO, averaged",
@@ -103,6 +180,7 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
 FIVE = ("dpo", "ipo", "kto", "orpo", "simpo")
 CORE = (*FIVE, "sft", "untouched")  # run before the variants
 TRAINED = tuple(name for name, arm in ARMS.items() if arm.method)
+ANYWHERE = tuple(name for name, arm in ARMS.items() if not arm.imitates_first and arm.method != "kto_noref")
 
 
 @dataclass(frozen=True)
@@ -184,6 +262,7 @@ REGIMES: Mapping[str, Regime] = MappingProxyType(
 
 FIRST_TUNING_SEED = 100  # seeds from here on are used to choose settings, smaller ones to report
 BASE_RATE_FACTOR = 4.0  # learning rates from the base model: there is more to learn and nothing to keep
+IMITATION_RATE = 3.6e-3  # of the SFT before DPO: what the search chose for SFT alone from the base model
 
 
 @dataclass(frozen=True)
@@ -196,27 +275,37 @@ class Point:
 
 
 def grid(arm: str, regime: str) -> list[Point]:
-    """The settings that are tried first: four, or for an arm without a strength five."""
-    factor = BASE_RATE_FACTOR if REGIMES[regime].start == "base" else 1.0
-    settings = itertools.product(ARMS[arm].strengths, ARMS[arm].learning_rates)
-    return [Point(strength, float(f"{rate * factor:.4g}")) for strength, rate in settings]
+    """The settings that are tried first: each strength with each learning rate."""
+    rates = ARMS[arm].learning_rates
+    steps = range(len(rates)) if not ARMS[arm].ladders else range(2)
+    return [Point(strength, _rate(arm, regime, step)) for strength in ARMS[arm].strengths for step in steps]
 
 
-def beyond(arm: str, regime: str, best: Point) -> list[Point]:
-    """What is tried once more where the best of the grid stands at an edge of it: the next setting on each edge."""
-    table, rates = ARMS[arm], sorted({point.learning_rate for point in grid(arm, regime)})
-    further = []
-    if best.learning_rate in (rates[0], rates[-1]):
-        ratio = table.rate_ratio if best.learning_rate == rates[-1] else 1 / table.rate_ratio
-        further.append(Point(best.strength, float(f"{best.learning_rate * ratio:.4g}")))
-    if table.beyond:
-        place = table.strengths.index(best.strength)
-        further.append(Point(table.beyond[0 if place == 0 else -1], best.learning_rate))
-    return further
+def neighbours(arm: str, regime: str, point: Point) -> list[Point]:
+    """The settings next to one: a step up and down the learning rates, and each of its hyper-parameters' ladder."""
+    found = []
+    ratio = ARMS[arm].rate_ratio
+    place = round(math.log(point.learning_rate / _rate(arm, regime, 0), ratio))
+    found += [Point(point.strength, _rate(arm, regime, place + step)) for step in (1, -1)]
+    for name, values in ARMS[arm].ladders.items():
+        place = values.index(point.strength[name])
+        found += [
+            Point({**point.strength, name: values[next_to]}, point.learning_rate)
+            for next_to in (place + 1, place - 1)
+            if 0 <= next_to < len(values)
+        ]
+    return found
+
+
+def _rate(arm: str, regime: str, step: int) -> float:
+    """The learning rate so many steps above the lowest that is tried first."""
+    from_base = REGIMES[regime].start == "base" and not ARMS[arm].imitates_first
+    factor = BASE_RATE_FACTOR if from_base else 1.0
+    return float(f"{ARMS[arm].learning_rates[0] * factor * ARMS[arm].rate_ratio ** step:.4g}")
 
 
 def tuning_seeds(regime: str) -> range:
-    """The seeds of a regime's search, one a checkpoint; the regimes begin with the checkpoints in turn."""
+    """The seeds of a regime's search, one for each of three checkpoints, with which the regimes begin in turn."""
     first = FIRST_TUNING_SEED + list(REGIMES).index(regime)
     return range(first, first + 3)
 

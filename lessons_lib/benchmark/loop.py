@@ -26,13 +26,19 @@ ROWS_PER_PASS = 64
 
 
 @lru_cache(maxsize=4)
-def reference_logps(checkpoint: str, scorer: str, size: str = "small") -> dict[tuple[str, tuple[int, ...]], float]:
-    """Summed log-prob under `scorer` of every training reply in the pool of `checkpoint`, by prompt and word ids."""
+def reference_logps(checkpoint: str, size: str = "small") -> dict[tuple[str, tuple[int, ...]], float]:
+    """Summed log-prob under a checkpoint of every training reply in its own pool, by prompt and word ids."""
     pool = checkpoints.pool(checkpoint, size).split("train")
-    prompts = [pool.prompt(index) for index in range(len(pool.replies))]
+    return score_replies(checkpoint, size, [(pool.prompt(index), reply) for index, reply in enumerate(pool.replies)])
+
+
+def score_replies(
+    scorer: str, size: str, replies: Sequence[tuple[str, tuple[int, ...]]]
+) -> dict[tuple[str, tuple[int, ...]], float]:
+    """Summed log-prob under a checkpoint of each (prompt, word ids)."""
     model, _ = checkpoints.load(scorer, size)
-    logps = likelihood.score(model, [world.encode(prompt) for prompt in prompts], pool.replies)
-    return dict(zip(zip(prompts, pool.replies, strict=True), logps.tolist(), strict=True))
+    logps = likelihood.score(model, [world.encode(prompt) for prompt, _ in replies], [ids for _, ids in replies])
+    return dict(zip(replies, logps.tolist(), strict=True))
 
 
 def token_rows(

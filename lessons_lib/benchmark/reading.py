@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lessons_lib.benchmark import sizes, statistics, tuning
-from lessons_lib.benchmark.design import ARMS, FIVE, REGIMES
+from lessons_lib.benchmark import design, sizes, statistics, tuning
+from lessons_lib.benchmark.design import ARMS, DELTA, FIVE, REGIMES
 from lessons_lib.errors import UserError
 from lessons_lib.recorded import store
 
@@ -31,6 +31,20 @@ def choices() -> pd.DataFrame:
 def tuned() -> pd.DataFrame:
     """Every run of the search, on validation prompts, a row for each of its stops."""
     return store.read(tuning.NAME)
+
+
+def edges() -> pd.DataFrame:
+    """Where the search left off: for each regime and arm the settings next to the chosen one that were not tried.
+
+    Returns:
+        A row for each such setting: regime, arm, strength, learning_rate. An arm that is not in it stands at no edge
+        in that regime: all that lies next to its choice has been tried.
+    """
+    rows = []
+    for (regime, arm), searched in tuned().groupby(["regime", "arm"], sort=False):
+        for point in tuning.untried(regime, arm, searched):
+            rows.append((regime, arm, *list(design.written(point).values())[:2]))
+    return pd.DataFrame(rows, columns=["regime", "arm", "strength", "learning_rate"])
 
 
 def scale() -> pd.DataFrame:
@@ -77,7 +91,7 @@ def matrix(table: pd.DataFrame, measure: str = "gold") -> pd.DataFrame:
         measure: one of its columns, such as "gold", "win_rate", "malformed" or "length".
 
     Returns:
-        Columns regime, arm, mean, low, high, seeds. The interval holds the checkpoint's variance.
+        Columns regime, arm, mean, low, high, seeds. The interval rests on checkpoints, see `statistics`.
     """
     rows = []
     for (regime, arm), runs in table.groupby(["regime", "arm"], sort=False):
@@ -87,49 +101,115 @@ def matrix(table: pd.DataFrame, measure: str = "gold") -> pd.DataFrame:
     return _in_order(found)
 
 
-def verdicts(table: pd.DataFrame, arms: Sequence[str] = FIVE, measure: str = "gold") -> pd.DataFrame:
-    """Who wins each regime: a winner only where Holm's corrected intervals put the leader above every other arm.
+def pairs(
+    table: pd.DataFrame, arms: Sequence[str] = FIVE, measure: str = "gold", *, delta: float | None = None
+) -> pd.DataFrame:
+    """Every pair of arms in every regime: the difference of their means, its interval, and the verdict.
 
     Args:
         table, measure: as for `matrix`.
-        arms: which of them to compare; the correction is over all pairs of these.
+        arms: which of them to compare.
+        delta: a difference that lies within ±delta does not count; None: `design.DELTA` for gold, 0 for others.
 
     Returns:
-        A row for each regime: leader; winner (None where it is a tie); members, the leader and whoever cannot be
-        told from it; lead, low and high, the leader's difference to the runner-up with its corrected interval; and
-        seeds, those that all these arms have.
+        A row for each regime and pair: better and worse, by the mean; mean, low and high, with the interval after
+        Holm's correction over the regime's pairs; verdict, of the better one: "ahead", "equivalent" or
+        "cannot tell"; over_all, the verdict where the correction is over the pairs of all the table's regimes;
+        seeds, those that both have.
     """
-    rows = []
+    delta = (DELTA if measure == "gold" else 0.0) if delta is None else delta
+    rows, found = [], []
     for regime in _regimes(table):
         scores, checkpoints = paired(table, regime, arms, measure)
-        found = statistics.best_set(scores, checkpoints)
-        lead = found.lead
-        rows.append(
-            (regime, found.leader, found.winner, found.members, lead.estimate, lead.low, lead.high, len(checkpoints))
-        )
-    found = pd.DataFrame(rows, columns=["regime", "leader", "winner", "members", "lead", "low", "high", "seeds"])
-    winners = pd.Series([row[2] for row in rows], dtype=object)  # as text, pandas would write a tie's None as NaN
-    return found.assign(winner=winners)
+        own = statistics.differences(scores, checkpoints)
+        within = statistics.holm(list(own.values()))
+        for (better, worse), interval in zip(own, within, strict=True):
+            ends = interval.estimate, interval.low, interval.high
+            rows.append((regime, better, worse, *ends, statistics.word(interval, delta), len(checkpoints)))
+        found += own.values()
+    columns = ["regime", "better", "worse", "mean", "low", "high", "verdict", "seeds"]
+    over_all = [statistics.word(interval, delta) for interval in statistics.holm(found)]
+    return pd.DataFrame(rows, columns=columns).assign(over_all=over_all)
+
+
+def verdicts(
+    table: pd.DataFrame, arms: Sequence[str] = FIVE, measure: str = "gold", *, delta: float | None = None
+) -> pd.DataFrame:
+    """Who leads each regime, and what can be told of the others from it.
+
+    Args:
+        table, arms, measure, delta: as for `pairs`.
+
+    Returns:
+        A row for each regime: leader, by the mean; winner, the leader where it is ahead of every other arm, else
+        None; over_all, the same where the correction is over all regimes; equivalent and untold, the arms that are
+        equivalent to the leader, or cannot be told from it, and behind, those that it is ahead of; members, the
+        leader with equivalent and untold, best mean first; lead, low, high and verdict, its difference to the
+        runner-up with the corrected interval; and seeds, those that all these arms have.
+    """
+    every, rows = pairs(table, arms, measure, delta=delta), []
+    for regime in _regimes(table):
+        scores, checkpoints = paired(table, regime, arms, measure)
+        means = {arm: statistics.estimate(values, checkpoints).mean for arm, values in scores.items()}
+        leader, *others = sorted(means, key=means.__getitem__, reverse=True)
+        own = every[(every["regime"] == regime) & (every["better"] == leader)].set_index("worse")
+        said = {name: tuple(arm for arm in others if own.loc[arm, "verdict"] == name) for name in statistics.WORDS}
+        row = {
+            "leader": leader,
+            "winner": leader if len(said["ahead"]) == len(others) else None,
+            "over_all": leader if (own["over_all"] == "ahead").all() else None,
+            "equivalent": said["equivalent"],
+            "untold": said["cannot tell"],
+            "behind": said["ahead"],
+            "members": (leader, *(arm for arm in others if arm not in said["ahead"])),
+        }
+        second = own.loc[others[0]].rename({"mean": "lead"})[["lead", "low", "high", "verdict"]]
+        rows.append({"regime": regime, **row, **second, "seeds": len(checkpoints)})
+    found = pd.DataFrame(rows)
+    names = {name: pd.Series([row[name] for row in rows], dtype=object) for name in ("winner", "over_all")}
+    return found.assign(**names)  # as text, pandas would write None as NaN
 
 
 def power(table: pd.DataFrame, arms: Sequence[str] = FIVE, measure: str = "gold", *, chance: float = 0.8):
     """The smallest difference between two arms that each regime's runs show with probability `chance`.
 
-    By simulation with the spread that the runs have: pooled over the pairs of arms, between checkpoints and between
-    seeds; at Holm's first step, which is the hardest.
+    By simulation with the spread that the runs have, at Holm's first step, which is the hardest.
 
     Returns:
-        A row for each regime: between, within (standard deviations of a paired difference), effect, seeds.
+        A row for each regime: sd (of a paired difference between seeds, pooled over the pairs of arms), effect, seeds.
     """
     rows = []
-    pairs = list(itertools.combinations(arms, 2))
     for regime in _regimes(table):
-        scores, checkpoints = paired(table, regime, arms, measure)
-        spreads = [statistics.spread(scores[one] - scores[other], checkpoints) for one, other in pairs]
-        between, within = (float(np.sqrt(np.mean(np.square(part)))) for part in zip(*spreads, strict=True))
-        effect = statistics.smallest_visible_effect(between, within, checkpoints, pairs=len(pairs), power=chance)
-        rows.append((regime, between, within, effect, len(checkpoints)))
-    return pd.DataFrame(rows, columns=["regime", "between", "within", "effect", "seeds"])
+        gaps = _gaps(table, regime, arms, measure)
+        sd = float(np.sqrt(gaps.var(axis=1, ddof=1).mean()))
+        effect = statistics.smallest_visible_effect(sd, gaps.shape[1], pairs=len(gaps), power=chance)
+        rows.append((regime, sd, effect, gaps.shape[1]))
+    return pd.DataFrame(rows, columns=["regime", "sd", "effect", "seeds"])
+
+
+def coverage(table: pd.DataFrame, arms: Sequence[str] = FIVE, measure: str = "gold", *, simulations: int = 20_000):
+    """How often a 95 % interval of a difference misses the truth, by simulation at the spreads that the runs have.
+
+    Returns:
+        A row for each regime: normal, the share of intervals that miss where differences are normal with the
+        recorded standard deviation; recorded, where they are drawn from the recorded differences themselves, each
+        pair's centred and divided by its standard deviation; seeds.
+    """
+    rows, rng = [], np.random.default_rng(0)
+    for regime in _regimes(table):
+        gaps = _gaps(table, regime, arms, measure)
+        shape = simulations, gaps.shape[1]
+        standard = (gaps - gaps.mean(axis=1, keepdims=True)) / gaps.std(axis=1, ddof=1, keepdims=True)
+        normal = statistics.missed(rng.standard_normal(shape))
+        recorded = statistics.missed(rng.choice(standard.ravel(), shape))
+        rows.append((regime, normal, recorded, gaps.shape[1]))
+    return pd.DataFrame(rows, columns=["regime", "normal", "recorded", "seeds"])
+
+
+def _gaps(table: pd.DataFrame, regime: str, arms: Sequence[str], measure: str) -> np.ndarray:
+    """(pairs, seeds) the differences of all pairs of arms."""
+    scores, _ = paired(table, regime, arms, measure)
+    return np.array([scores[one] - scores[other] for one, other in itertools.combinations(arms, 2)])
 
 
 def difference(table: pd.DataFrame, one: tuple[str, str], other: tuple[str, str], measure: str = "gold"):

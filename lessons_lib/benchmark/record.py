@@ -1,7 +1,7 @@
 """Runs the benchmark's parts: in parallel, resumable, each finished run written down before the next is taken.
 
-Three seeds, one a checkpoint, are done before the next three, and in them the five methods before their variants, so
-that whatever has been done at any moment is a whole smaller experiment.
+A seed, which has an SFT checkpoint of its own, is done before the next, and in it the five methods before their
+variants, so that whatever has been done at any moment is a whole smaller experiment.
 """
 
 from __future__ import annotations
@@ -28,17 +28,23 @@ def tune(
     *,
     regimes: Sequence[str] = tuple(REGIMES),
     arms: Sequence[str] = tuple(ARMS),
+    command: str = "benchmark --part tuning",
     jobs: int = 1,
     dask: str = "",
     progress: bool = True,
 ) -> Path:
-    """Both rounds of each arm's search in every regime that it is run in; the file's path."""
-    how = {"command": "benchmark --part tuning", "jobs": jobs, "dask": dask, "progress": progress}
-    wanted = cells(regimes, [arm for arm in arms if arm in TRAINED])
-    in_order(folder, tuning.NAME, tuning.search, ("regime", "arm"), wanted, **how)
-    again = [(regime, arm, seed) for regime, arm in wanted for seed in design.tuning_seeds(regime)[1:]]
-    work = tuning.SecondRound(store.read(tuning.NAME, folder))
-    return in_order(folder, tuning.NAME, work, ("regime", "arm", "seed"), again, **how)
+    """Each arm's search in every regime that it is run in, round after round; the file's path."""
+    how = {"command": command, "jobs": jobs, "dask": dask, "progress": progress}
+    while wanted := _next_round(folder, cells(regimes, [arm for arm in arms if arm in TRAINED])):
+        in_order(folder, tuning.NAME, tuning.measured, tuning.KEY, wanted, **how)
+    return store.table_file(tuning.NAME, folder)
+
+
+def _next_round(folder: Path, wanted: Sequence[tuple[str, str]]) -> list[tuple]:
+    """What the searches run next, given what has been run."""
+    rows = pd.DataFrame(store.so_far(folder, tuning.NAME), columns=[*tuning.KEY, "stop", "gold", "votes"])
+    found = dict(list(rows.groupby(["regime", "arm"])))
+    return [item for cell in wanted for item in tuning.to_run(*cell, found.get(cell, rows.iloc[:0]))]
 
 
 def matrix(
@@ -47,7 +53,7 @@ def matrix(
     *,
     regimes: Sequence[str] = tuple(REGIMES),
     arms: Sequence[str] = tuple(ARMS),
-    seeds: Sequence[int] = range(12),
+    seeds: Sequence[int] = design.SEEDS,
     command: str = "benchmark",
     jobs: int = 1,
     dask: str = "",
@@ -55,9 +61,7 @@ def matrix(
 ) -> Path:
     """Every arm on every regime with every seed, at the settings of `tuning.choose`; the file's path."""
     groups = [[arm for arm in arms if (arm in CORE) == core] for core in (True, False)]
-    block = len(checkpoints.SFT_NAMES)
-    blocks = [seeds[start : start + block] for start in range(0, len(seeds), block)]
-    wanted = [(*cell, seed) for some in blocks for group in groups for seed in some for cell in cells(regimes, group)]
+    wanted = [(*cell, seed) for seed in seeds for group in groups for cell in cells(regimes, group)]
     cell = _Cell(choices)
     return in_order(folder, "benchmark", cell, ("regime", "arm", "seed"), wanted, command, current=cell.current,
                    jobs=jobs, dask=dask, progress=progress)  # fmt: skip
@@ -104,8 +108,11 @@ class _Cell:
         return [run(regime, arm, self._point(regime, arm), seed)]
 
     def current(self, row: dict) -> bool:
-        """Whether a run was made at the setting that is chosen now."""
-        return tuning.is_at(row, self._point(row["regime"], row["arm"]))
+        """Whether a run was made at the setting that is chosen now, on the checkpoint that is its seed's now."""
+        from lessons_lib.benchmark.runs import checkpoint_of
+
+        at_home = row["checkpoint"] == checkpoint_of(row["seed"])
+        return at_home and tuning.is_at(row, self._point(row["regime"], row["arm"]))
 
     def _point(self, regime: str, arm: str):
         return tuning.point_of(self.choices, regime, arm) if ARMS[arm].method else None

@@ -82,7 +82,7 @@ def run(seed: int, arm: str, learning_rate: float) -> list[dict]:
 @lru_cache(maxsize=1)
 def _stream(checkpoint: str, seed: int):
     pairs = fresh_pairs(checkpoints.pool(checkpoint), PAIRS // BATCH * BATCH, seed=seed)
-    rows = loop.token_rows(pairs, ("chosen", "rejected"), loop.reference_logps(checkpoint, checkpoint))
+    rows = loop.token_rows(pairs, ("chosen", "rejected"), loop.reference_logps(checkpoint))
     return rows, loop.plan(rows, batch_size=BATCH, steps=PAIRS // BATCH, seed=seed)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from lessons_lib.benchmark.design import FIVE, Arm, Point, Regime, strength_grid
+from lessons_lib.benchmark.design import FIVE, RUNGS, Arm, Point, Regime, strength_grid
 
 STEPS, BATCH, WARMUP = 24, 8, 3
 PAIRS = STEPS * BATCH  # fresh pairs, seen once
@@ -176,9 +176,10 @@ def beyond(arm: str, tried: list[Point], best: Point) -> list[Point]:
 def _ladder(arm: str) -> list[dict]:
     """All strengths of an arm, from the weakest number to the strongest: those of the grid, and one beyond each end."""
     table = ARMS[arm]
-    if not table.beyond:
+    if not table.ladders:
         return [dict(strength) for strength in table.strengths]
-    return [dict(strength) for strength in (table.beyond[0], *table.strengths, table.beyond[1])]
+    ((name, values),) = table.ladders.items()
+    return [{**table.strengths[0], name: value} for value in values[RUNGS - 1 : RUNGS + 3]]
 
 
 def _rounded(rate: float) -> float:

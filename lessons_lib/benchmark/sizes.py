@@ -35,14 +35,14 @@ class TransferSearch:
 
     def __call__(self, size: str, regime: str, arm: str) -> list[dict]:
         """A row for each learning rate and stop."""
-        from lessons_lib.benchmark.runs import validation_gold
+        from lessons_lib.benchmark.runs import validation
 
         rows, small, seed = [], tuning.point_of(self.choices, regime, arm), design.tuning_seeds(regime)[0]
         for factor in FACTORS:
             point = replace(small, learning_rate=float(f"{small.learning_rate * factor:.3g}"))
             setting = {"size": size, "regime": regime, "arm": arm, "seed": seed, **design.written(point)}
-            golds = validation_gold(regime, arm, point, seed, size)
-            rows += [{**setting, "stop": stop, "gold": gold} for stop, gold in golds.items()]
+            measured = validation(regime, arm, point, seed, size)
+            rows += [{**setting, "stop": stop, "gold": found["gold"]} for stop, found in measured.items()]
         return rows
 
 

@@ -1,8 +1,9 @@
-"""From runs to verdicts: intervals that hold the checkpoint's variance, Holm's correction, winners, ties, power.
+"""From runs to verdicts: intervals that rest on checkpoints, Holm's correction, three words, and what can be seen.
 
-The unit is a run, a run belongs to a checkpoint, and runs of one checkpoint are alike. So intervals come from the
-hierarchical bootstrap (draw checkpoints, then seeds within each), whose standard error has a closed form. Arms of
-one seed share their data, so arms are compared by the differences within seeds.
+A run begins at an SFT checkpoint, and runs of one checkpoint are alike: the unit is the checkpoint. An estimate is the
+mean of the checkpoints' means with Student's t and one degree of freedom less than there are checkpoints, which is
+right by construction however alike their runs are. Where every run has a checkpoint of its own, as in the matrix, that
+is the plain t interval. Arms of one seed share their data, so arms are compared by the differences within seeds.
 """
 
 from __future__ import annotations
@@ -15,64 +16,49 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lessons_lib.metrics import Interval, t_quantile
+from lessons_lib.metrics import Interval, t_quantile, t_two_sided
 
 ALPHA = 0.05
+WORDS = ("ahead", "equivalent", "cannot tell")  # and "behind", which is ahead seen from the other side
 
 
 class MeanEstimate(NamedTuple):
-    """A mean over checkpoints, its standard error, and the number of runs behind it."""
+    """A mean over checkpoints, its standard error, the degrees of freedom of that, and the number of runs behind it."""
 
     mean: float
     error: float
+    degrees: int
     n: int
 
     def interval(self, alpha: float = ALPHA) -> Interval:
-        """Two-sided, by Student's t with n − 1 degrees of freedom; without ends where there is one run."""
-        if self.n == 1:
-            return Interval(self.mean, -math.inf, math.inf, 1)
-        half_width = t_quantile(self.n - 1, confidence=1 - alpha) * self.error
+        """Two-sided, by Student's t; without ends where there is a single unit."""
+        if not self.degrees:
+            return Interval(self.mean, -math.inf, math.inf, self.n)
+        half_width = t_quantile(self.degrees, confidence=1 - alpha) * self.error
         return Interval(self.mean, self.mean - half_width, self.mean + half_width, self.n)
 
     @property
-    def t(self) -> float:
-        """The mean over its standard error; 0 where one run says nothing of the error."""
-        if self.n == 1 or self.mean == 0:
-            return 0.0
-        return self.mean / self.error if self.error else math.copysign(math.inf, self.mean)
+    def p(self) -> float:
+        """The two-sided p-value of a mean of 0; 1 where a single unit says nothing of the error."""
+        if not self.degrees or self.mean == 0:
+            return 1.0
+        return t_two_sided(self.mean / self.error, self.degrees) if self.error else 0.0
 
 
 def estimate(values: ArrayLike, checkpoints: Sequence) -> MeanEstimate:
-    """The mean of the checkpoints' means, with the hierarchical bootstrap's standard error.
-
-    A resample draws J of the J checkpoints with replacement, and from each as many of its runs as it has. With m_j
-    and s²_j the mean and the variance (divisor k_j) of checkpoint j's k_j runs, the resampled mean has the variance
-    ``(var_j(m_j) + mean_j(s²_j / k_j)) / J``. Where all runs share a checkpoint, each counts as one.
+    """The mean of the checkpoints' means and its standard error; where all runs share a checkpoint, each is a unit.
 
     Args:
         values: (n,) one number a run.
         checkpoints: (n,) the checkpoint of each.
     """
     values = np.asarray(values, dtype=float)
-    mean, error = _mean_and_error(values, checkpoints)
-    return MeanEstimate(float(mean), float(error), len(values))
-
-
-def _mean_and_error(values: np.ndarray, checkpoints: Sequence) -> tuple[np.ndarray, np.ndarray]:
-    """What `estimate` answers with, for any number of experiments side by side: (…, n) to (…,) and (…,)."""
-    place = _places(checkpoints)
-    if not place.any():
-        place = np.arange(len(place))
-    groups = [values[..., place == number] for number in range(place.max() + 1)]
-    means = np.stack([group.mean(axis=-1) for group in groups], axis=-1)
-    within = np.stack([group.var(axis=-1) / group.shape[-1] for group in groups], axis=-1)
-    return means.mean(axis=-1), np.sqrt((means.var(axis=-1) + within.mean(axis=-1)) / len(groups))
-
-
-def _places(checkpoints: Sequence) -> np.ndarray:
-    """(n,) the number of each run's checkpoint, in the order of their first runs."""
     names = list(dict.fromkeys(checkpoints))
-    return np.array([names.index(name) for name in checkpoints])
+    units = values
+    if len(names) > 1:
+        units = np.array([values[[name == own for own in checkpoints]].mean() for name in names])
+    error = units.std(ddof=1) / math.sqrt(len(units)) if len(units) > 1 else 0.0
+    return MeanEstimate(float(units.mean()), float(error), len(units) - 1, len(values))
 
 
 class PairwiseComparison(NamedTuple):
@@ -84,30 +70,49 @@ class PairwiseComparison(NamedTuple):
     significant: bool
 
 
+def holm(estimates: Sequence[MeanEstimate], *, alpha: float = ALPHA) -> list[Interval]:
+    """An interval for each, corrected by Holm's step-down, in the order given.
+
+    The surest of m is held to the level alpha / m, the next to alpha / (m − 1), and so on; the first that does not
+    exclude 0 ends the rejections, and the rest share its level.
+
+    Reference:
+        Holm 1979, Scandinavian Journal of Statistics 6.
+    """
+    corrected, alive, level = {}, True, alpha
+    surest_first = sorted(range(len(estimates)), key=lambda place: estimates[place].p)
+    for rank, place in enumerate(surest_first):
+        if alive:
+            level = alpha / (len(estimates) - rank)
+        corrected[place] = estimates[place].interval(level)
+        alive = alive and corrected[place].excludes(0.0)
+    return [corrected[place] for place in range(len(estimates))]
+
+
+def differences(scores: Mapping[str, ArrayLike], checkpoints: Sequence) -> dict[tuple[str, str], MeanEstimate]:
+    """(better, worse) to their mean difference, for all pairs of arms; as for `compare`."""
+    found = {}
+    for one, other in itertools.combinations(scores, 2):
+        difference = estimate(np.subtract(scores[one], scores[other]), checkpoints)
+        if difference.mean < 0:
+            one, other, difference = other, one, difference._replace(mean=-difference.mean)
+        found[one, other] = difference
+    return found
+
+
 def compare(
     scores: Mapping[str, ArrayLike], checkpoints: Sequence, *, alpha: float = ALPHA
 ) -> list[PairwiseComparison]:
-    """All pairs of arms, with Holm's step-down correction over the pairs, surest first.
+    """All pairs of arms, with Holm's correction over the pairs, surest first.
 
     Args:
         scores: arm to (seeds,), the same seeds in the same order for all.
         checkpoints: (seeds,) the checkpoint of each seed.
     """
-    found = []
-    for one, other in itertools.combinations(scores, 2):
-        difference = estimate(np.subtract(scores[one], scores[other]), checkpoints)
-        if difference.mean < 0:
-            one, other, difference = other, one, difference._replace(mean=-difference.mean)
-        found.append((one, other, difference))
-    found.sort(key=lambda pair: -pair[2].t)
-    comparisons, alive, level = [], True, alpha
-    for place, (better, worse, difference) in enumerate(found):
-        if alive:  # the first pair that fails ends the rejections, and the rest share its level
-            level = alpha / (len(found) - place)
-        interval = difference.interval(level)
-        alive = alive and interval.low > 0
-        comparisons.append(PairwiseComparison(better, worse, interval, alive))
-    return comparisons
+    found = differences(scores, checkpoints)
+    corrected = dict(zip(found, holm(list(found.values()), alpha=alpha), strict=True))
+    surest_first = sorted(found, key=lambda pair: found[pair].p)
+    return [PairwiseComparison(*pair, corrected[pair], corrected[pair].low > 0) for pair in surest_first]
 
 
 def word(difference: Interval, delta: float) -> str:
@@ -124,48 +129,9 @@ def word(difference: Interval, delta: float) -> str:
     return "behind" if difference.high < 0 else "cannot tell"
 
 
-class BestSet(NamedTuple):
-    """Who leads, and who cannot be told from the leader: a winner where nobody else is in `members`."""
-
-    leader: str
-    members: tuple[str, ...]
-    lead: Interval  # over the best of the others, by the mean
-
-    @property
-    def winner(self) -> str | None:
-        return self.leader if self.members == (self.leader,) else None
-
-
-def best_set(scores: Mapping[str, ArrayLike], checkpoints: Sequence, *, alpha: float = ALPHA) -> BestSet:
-    """The leader by its mean over checkpoints, and the arms whose difference from it may be 0; as for `compare`."""
-    means = {arm: estimate(values, checkpoints).mean for arm, values in scores.items()}
-    leader, second = sorted(means, key=means.__getitem__, reverse=True)[:2]
-    own = {
-        pair.worse if pair.better == leader else pair.better: pair
-        for pair in compare(scores, checkpoints, alpha=alpha)
-        if leader in pair[:2]
-    }
-    tied = sorted((arm for arm, pair in own.items() if not pair.significant), key=means.__getitem__, reverse=True)
-    return BestSet(leader, (leader, *tied), own[second].difference)
-
-
-def spread(values: ArrayLike, checkpoints: Sequence) -> tuple[float, float]:
-    """(between checkpoints, between seeds of one checkpoint): standard deviations, by moments, never below 0."""
-    values = np.asarray(values, dtype=float)
-    groups = [values[[name == wanted for name in checkpoints]] for wanted in dict.fromkeys(checkpoints)]
-    degrees = len(values) - len(groups)
-    seeds = math.sqrt(sum(((g - g.mean()) ** 2).sum() for g in groups) / degrees) if degrees else 0.0
-    if len(groups) == 1:
-        return 0.0, seeds
-    means = np.array([group.mean() for group in groups])
-    noise = np.mean([seeds**2 / len(group) for group in groups])
-    return math.sqrt(max(0.0, means.var(ddof=1) - noise)), seeds
-
-
 def smallest_visible_effect(
-    between: float,
-    within: float,
-    checkpoints: Sequence,
+    sd: float,
+    units: int,
     *,
     pairs: int = 1,
     power: float = 0.8,
@@ -176,19 +142,24 @@ def smallest_visible_effect(
     """The difference that a comparison finds with probability `power`, by simulation.
 
     Args:
-        between, within: standard deviations of a paired difference between checkpoints, and between seeds of one.
-        checkpoints: (seeds,) the design.
+        sd: of a paired difference between units.
+        units: checkpoints, each with its own seed.
         pairs: comparisons that share `alpha`; at Holm's first and hardest step.
         power, alpha: as usual.
         simulations, seed: of normal differences around 0. A shift moves the mean and not the error, so each
             simulated experiment says how large a shift it would have found.
     """
-    rng, place = np.random.default_rng(seed), _places(checkpoints)
-    by_checkpoint = between * rng.standard_normal((simulations, place.max() + 1))
-    values = by_checkpoint[:, place] + within * rng.standard_normal((simulations, len(place)))
-    mean, error = _mean_and_error(values, checkpoints)
-    quantile = t_quantile(len(place) - 1, confidence=1 - alpha / pairs)
-    return float(np.quantile(quantile * error - mean, power))
+    values = sd * np.random.default_rng(seed).standard_normal((simulations, units))
+    error = values.std(axis=1, ddof=1) / math.sqrt(units)
+    quantile = t_quantile(units - 1, confidence=1 - alpha / pairs)
+    return float(np.quantile(quantile * error - values.mean(axis=1), power))
+
+
+def missed(units: np.ndarray, *, alpha: float = ALPHA) -> float:
+    """The share of simulated experiments, (experiments, units) around 0, whose t interval does not hold 0."""
+    n = units.shape[1]
+    error = units.std(axis=1, ddof=1) / math.sqrt(n)
+    return float((np.abs(units.mean(axis=1)) > t_quantile(n - 1, confidence=1 - alpha) * error).mean())
 
 
 def length_controlled(wins: ArrayLike, extra_tokens: ArrayLike) -> float:

@@ -1,17 +1,16 @@
-"""How each arm's hyper-parameters are chosen: for each regime by the same small search, on validation prompts.
+"""How each arm's hyper-parameters are chosen: for each regime by the same search, on validation prompts.
 
-The search has two rounds, with seeds used for nothing else, and each run is measured at the three allowed stops. In
-the first round an arm tries two strengths with two learning rates; the best of the four stands at an edge of this
-small grid on both sides, so the next strength and the next learning rate beyond it are tried too: six settings, 18
-candidates. An arm without a strength tries five learning rates and, where the best is at an edge, the next one. In
-the second round the three best settings are run again with two more seeds, which stand for the other two
-checkpoints. The candidate with the best mean over the three seeds is chosen.
+The search has seeds used for nothing else, and each of its runs is measured at the three allowed stops. With the first
+seed an arm tries its grid; from the best it goes on to the settings next to it, a step along each hyper-parameter and
+along the learning rate. The three best settings are run again with two more seeds, which stand for two other
+checkpoints, and the candidate with the best mean over the three seeds is chosen; where a setting next to the chosen
+one has not been tried, the search goes on from there. It ends where none is left, or after `design.MOST_SETTINGS`,
+which is the same for all arms; `untried` says what then lies open.
 """
 
 from __future__ import annotations
 
 import json
-from functools import partial
 
 import pandas as pd
 
@@ -21,43 +20,61 @@ from lessons_lib.benchmark.design import Point
 from lessons_lib.errors import UserError
 
 NAME = "benchmark_tuning"
+KEY = ("regime", "arm", "seed", "strength", "learning_rate")
 FINALISTS = 3
 SETTING, CANDIDATE = ["strength", "learning_rate"], ["strength", "learning_rate", "stop"]
 
 
-def search(regime: str, arm: str) -> list[dict]:
-    """The first round of one arm's search: a row for each setting and stop."""
-    measured = partial(_measured, regime, arm, design.tuning_seeds(regime)[0])
-    rows = [row for point in design.grid(arm, regime) for row in measured(point)]
-    best = max(rows, key=lambda row: row["gold"])
-    further = design.beyond(arm, regime, Point(json.loads(best["strength"]), best["learning_rate"]))
-    return rows + [row for point in further for row in measured(point)]
+def measured(regime: str, arm: str, seed: int, strength: str, learning_rate: float) -> list[dict]:
+    """One run of the search: a row for each stop, with its gold reward and its votes on validation prompts."""
+    from lessons_lib.benchmark.runs import validation
+
+    point = Point(json.loads(strength), learning_rate)
+    setting = {"regime": regime, "arm": arm, "seed": seed, **design.written(point)}
+    return [{**setting, "stop": stop, **found} for stop, found in validation(regime, arm, point, seed).items()]
 
 
-class SecondRound:
-    """Runs the finalists again; an object, so that it travels to other processes with the first round's rows."""
+def to_run(regime: str, arm: str, rows: pd.DataFrame, by: str = "gold") -> list[tuple]:
+    """What the search of one arm in one regime runs next, as values of `KEY`; nothing once it has ended.
 
-    def __init__(self, searched: pd.DataFrame):
-        self.searched = searched
+    Args:
+        rows: what has been run of it, `measured`'s rows.
+        by: the column that it follows.
+    """
+    first, *others = design.tuning_seeds(regime)
 
-    def __call__(self, regime: str, arm: str, seed: int) -> list[dict]:
-        rows = self.searched[(self.searched["regime"] == regime) & (self.searched["arm"] == arm)]
-        return [row for point in finalists(rows) for row in _measured(regime, arm, seed, point)]
+    def items(points, seeds) -> list[tuple]:
+        done = {tuple(row) for row in rows[["seed", *SETTING]].itertuples(index=False)} if len(rows) else set()
+        wanted = [(seed, *list(design.written(point).values())[:2]) for point in points for seed in seeds]
+        return [(regime, arm, *item) for item in wanted if item not in done]
+
+    begin = items(design.grid(arm, regime), [first])
+    if begin:
+        return begin
+    at_first = rows[rows["seed"] == first]
+    room = max(0, design.MOST_SETTINGS - len(at_first.drop_duplicates(SETTING)))
+    around = design.neighbours(arm, regime, _best(at_first, by))
+    again = items(finalists(rows, by), others)
+    on = items(design.neighbours(arm, regime, _best(rows, by)), [first])
+    return items(around, [first])[:room] or again or on[:room]
 
 
-def finalists(rows: pd.DataFrame) -> list[Point]:
-    """The settings of one arm in one regime that were best at their best stop in the first round."""
+def untried(regime: str, arm: str, rows: pd.DataFrame, by: str = "gold") -> list[Point]:
+    """The settings next to the chosen one that the search of an arm has not tried."""
+    tried = {tuple(row) for row in rows[SETTING].itertuples(index=False)}
+    around = design.neighbours(arm, regime, _best(rows, by))
+    return [point for point in around if tuple(design.written(point).values())[:2] not in tried]
+
+
+def finalists(rows: pd.DataFrame, by: str = "gold") -> list[Point]:
+    """The settings of one arm in one regime that were best at their best stop with the first seed."""
     first = rows[rows["seed"] == design.tuning_seeds(rows["regime"].iloc[0])[0]]
-    best = first.groupby(SETTING)["gold"].max().nlargest(FINALISTS)
+    best = first.groupby(SETTING)[by].max().nlargest(FINALISTS)
     return [Point(json.loads(strength), learning_rate) for strength, learning_rate in best.index]
 
 
-def _measured(regime: str, arm: str, seed: int, point: Point) -> list[dict]:
-    from lessons_lib.benchmark.runs import validation_gold
-
-    setting = {"regime": regime, "arm": arm, "seed": seed, **design.written(point)}
-    golds = validation_gold(regime, arm, point, seed)
-    return [{**setting, "stop": stop, "gold": gold} for stop, gold in golds.items()]
+def _best(rows: pd.DataFrame, by: str) -> Point:
+    return design.read(candidates(rows, by).iloc[0])
 
 
 def is_at(row: dict, point: Point | None) -> bool:

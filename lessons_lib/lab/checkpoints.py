@@ -19,13 +19,14 @@ from lessons_lib.errors import UserError
 from lessons_lib.lab import world
 
 ASSETS = Path(__file__).parent / "assets"
-SFT_NAMES = ("sft-0", "sft-1", "sft-2")
-NAMES = ("base", *SFT_NAMES)
+ALL_SFT_NAMES = tuple(f"sft-{seed}" for seed in range(12))  # the benchmark's: one for each of its seeds
+SFT_NAMES = ALL_SFT_NAMES[:3]  # the lessons'; other sizes have no more
+NAMES = ("base", *ALL_SFT_NAMES)
 POOL_SPLITS = ("train", "validation")
 
 
 def load(name: str, size: str = "small"):
-    """A checkpoint's (model, tokenizer): "base", or "sft-0" to "sft-2", which differ by their seed alone.
+    """A checkpoint's (model, tokenizer): "base", or "sft-0" to "sft-11", which differ by their seed alone.
 
     "base" has read unrelated text; each "sft" was then fine-tuned on imperfect replies. `size` is "small"
     (46 thousand parameters, in the repository), or once it has been built "llama" (as small, another
@@ -92,7 +93,7 @@ def pool(name: str, size: str = "small") -> Pool:
     """The scored samples of an SFT checkpoint: 16 for each training and validation prompt."""
     path = folder(name, size) / "pool.npz"
     if not path.is_file():
-        raise UserError(f"pool: expected one of {', '.join(SFT_NAMES)}, got {name!r}, which has no samples")
+        raise UserError(f"pool: expected one of {', '.join(ALL_SFT_NAMES)}, got {name!r}, which has no samples")
     return read_pool(path)
 
 

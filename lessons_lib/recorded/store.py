@@ -50,7 +50,7 @@ def so_far(folder: Path, name: str) -> list[dict]:
     """All runs in a folder: of its table, and those written since."""
     import pandas as pd
 
-    path = _table_file(name, folder)
+    path = table_file(name, folder)
     table = pd.read_parquet(path).to_dict("records") if path.exists() else []
     return table + finished_lines(folder, name)
 
@@ -71,7 +71,7 @@ def write(folder: Path, name: str, rows: list[dict], provenance: dict) -> Path:
     floats = table.select_dtypes("float").columns
     table[floats] = table[floats].map(lambda value: float(f"{value:.5g}"))
     table.attrs["provenance"] = provenance
-    path = _table_file(name, folder)
+    path = table_file(name, folder)
     table.to_parquet(path, index=False)
     unfinished(folder, name).unlink(missing_ok=True)
     return path
@@ -81,7 +81,7 @@ def read(name: str, folder: Path | None = None) -> pd.DataFrame:
     """A recorded table; `.attrs["provenance"]` says how it was made. A UserError says how to make what is missing."""
     import pandas as pd
 
-    path = _table_file(name, folder)
+    path = table_file(name, folder)
     if not path.exists():
         raise UserError(f"there is no {path.name} yet; make it: {COMMAND} benchmark")
     return pd.read_parquet(path)
@@ -89,10 +89,11 @@ def read(name: str, folder: Path | None = None) -> pd.DataFrame:
 
 def has_table(name: str, folder: Path) -> bool:
     """Whether a finished table lies in a folder."""
-    return _table_file(name, folder).exists()
+    return table_file(name, folder).exists()
 
 
-def _table_file(name: str, folder: Path | None) -> Path:
+def table_file(name: str, folder: Path | None) -> Path:
+    """Where a finished table lies: in a folder, or among the recorded ones."""
     return (folder or RECORDED) / f"{name}.parquet"
 
 

@@ -6,8 +6,10 @@ Every check that needs neither data nor model happens here, before any work is d
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lessons_lib._numbers import check_number
@@ -114,6 +116,12 @@ class Objective(NamedTuple):
     hyperparameters: Mapping[str, float]
 
 
+# Losses that stand in for a method's own, on the same rows: the method, and the loss's name in `lessons_lib.losses`.
+VARIANTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"rdpo": ("dpo", "robust_dpo_loss"), "kto_noref": ("kto", "kto_noref_loss")}
+)
+
+
 class SFTLoss(NamedTuple):
     """What supervised fine-tuning answers with: there are no rewards."""
 
@@ -150,8 +158,11 @@ def objective_for(name: str, config: TrainConfig) -> Objective:
             average=method.average if config.average is None else config.average,
             hyperparameters=config.hyperparameters,
         )
+    elif name in VARIANTS:
+        objective = _variant(name, config)
+        own = tuple(inspect.signature(objective.loss).parameters)[len(objective.inputs) :]
     else:
-        raise UserError(f"method: expected one of {', '.join(METHODS)} or sft, got {name!r}")
+        raise UserError(f"method: expected one of {', '.join((*METHODS, *VARIANTS))} or sft, got {name!r}")
     foreign = sorted(config.hyperparameters.keys() - set(own))
     if foreign:
         raise UserError(f"hyperparameters: {name} has no {', '.join(foreign)}; its own are: {', '.join(own) or 'none'}")
@@ -159,6 +170,22 @@ def objective_for(name: str, config: TrainConfig) -> Objective:
         raise UserError(f"nll_weight: {name} takes single responses, and the NLL term needs chosen ones; leave it at 0")
     _try_loss(objective)
     return objective
+
+
+def _variant(name: str, config: TrainConfig) -> Objective:
+    """A method's record with another loss, which says itself what it takes."""
+    from lessons_lib import losses
+
+    key, loss = VARIANTS[name]
+    objective, loss = objective_for(key, dataclasses.replace(config, hyperparameters={})), getattr(losses, loss)
+    parameters = inspect.signature(loss).parameters.values()
+    inputs = tuple(parameter.name for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY)
+    return objective._replace(
+        loss=loss,
+        inputs=inputs,
+        needs_reference=any(name.startswith("reference") for name in inputs),
+        hyperparameters=config.hyperparameters,
+    )
 
 
 def _try_loss(objective: Objective) -> None:
