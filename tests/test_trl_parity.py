@@ -20,6 +20,7 @@ from trl.trainer.utils import FusedCausalLMOutput
 from lessons_lib.logps import sequence_logps
 from lessons_lib.losses import dpo_loss, ipo_loss, kto_loss, kto_reference_point, orpo_loss, simpo_loss
 from lessons_lib.models.making import new_model, word_level_tokenizer
+from lessons_lib.training.variants import robust_dpo_loss
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # trl.experimental announces itself
@@ -317,6 +318,7 @@ def test_robust_in_trl_is_another_loss_and_unbounded_below(monkeypatch, dpo_trai
     robust = (-(1 - e) * logsigmoid(z) + e * logsigmoid(-z)) / (1 - 2 * e)
     assert theirs.item() == pytest.approx(robust.item()) and theirs < -30
     assert dpo_loss(*logps, beta=0.1, label_smoothing=e).losses.item() == pytest.approx(20.0)
+    assert robust_dpo_loss(*logps, beta=0.1, flip_rate=e).losses.item() == pytest.approx(theirs.item())
 
 
 def test_kto_keeps_its_digits_here_and_rounds_to_zero_in_trl(monkeypatch, kto_trainer):

@@ -5,8 +5,11 @@ import math
 from lessons_lib import metrics
 
 
-def paired_interval(ours, theirs):
-    gaps = [a - b for a, b in zip(ours, theirs)]
+def paired_interval(ours, theirs, checkpoints):
+    by_checkpoint = {}
+    for a, b, checkpoint in zip(ours, theirs, checkpoints):
+        by_checkpoint.setdefault(checkpoint, []).append(a - b)
+    gaps = [sum(values) / len(values) for values in by_checkpoint.values()]
     n, mean = len(gaps), sum(gaps) / len(gaps)
     sd = math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / (n - 1))
     half_width = metrics.t_quantile(n - 1) * sd / math.sqrt(n)
@@ -31,10 +34,10 @@ def cheapest_plan(effect, noise, reply_sd, run_cost, prompt_cost):
     return [best[1], best[2]]
 
 
-def verdict_of(ours, theirs, smallest):
-    mean, low, high = paired_interval(ours, theirs)
+def verdict_of(ours, theirs, checkpoints, delta):
+    mean, low, high = paired_interval(ours, theirs, checkpoints)
+    if -delta < low and high < delta:
+        return "equivalent"
     if low > 0:
-        return "ours"
-    if high < 0:
-        return "theirs"
-    return "tie" if -smallest < low and high < smallest else "cannot tell"
+        return "ahead"
+    return "behind" if high < 0 else "cannot tell"

@@ -1,4 +1,9 @@
-"""What textbooks and papers say of the five methods, each saying held to the recorded runs by differences of cells."""
+"""What textbooks and papers say of the five methods, each saying held to the recorded runs by differences of cells.
+
+A difference is judged where it is fair to: both arms must have moved. Each arm of the matrix is at the setting at which
+it did best, so a claim on a mechanism ("an average keeps replies short") compares arms of `mechanisms` in its place,
+which share the step size, the strength and the stop.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +11,38 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lessons_lib.benchmark.design import ARMS
-from lessons_lib.benchmark.reading import difference
+from lessons_lib.benchmark import mechanisms, statistics
+from lessons_lib.benchmark.design import ARMS, DELTA
+from lessons_lib.benchmark.mechanisms import MOVED
+from lessons_lib.benchmark.reading import gap
 from lessons_lib.errors import UserError
-from lessons_lib.metrics import Interval
 
 Cell = tuple[str, str]  # regime, arm
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """One difference that a claim predicts to be above 0: `more` minus `less`, in a measure."""
+    """One difference that a claim predicts to be above 0: `more` minus `less`, in a measure.
+
+    Attributes:
+        case: where the cells are variations of a case of `mechanisms` and not arms of the matrix.
+    """
 
     more: Cell
     less: Cell
     measure: str = "gold"
+    case: str = ""
 
     @property
     def label(self) -> str:
         """Which cells are compared, and where; only what differs is named twice."""
         (regime, arm), (other_regime, other) = self.more, self.less
         if regime == other_regime:
-            return f"{ARMS[arm].label} − {ARMS[other].label}, {regime}"
-        return f"{ARMS[arm].label}: {regime} − {other_regime}"
+            return f"{self._name(arm)} − {self._name(other)}, {regime}{', alike but for this' * bool(self.case)}"
+        return f"{self._name(arm)}: {regime} − {other_regime}"
+
+    def _name(self, arm: str) -> str:
+        return mechanisms.CASES[self.case].variations[arm].label if self.case else ARMS[arm].label
 
 
 @dataclass(frozen=True)
@@ -40,8 +54,8 @@ class Claim:
     contrasts: tuple[Contrast, ...]
 
 
-def _everywhere(regimes, arm: str, other: str, measure: str = "gold") -> tuple[Contrast, ...]:
-    return tuple(Contrast((regime, arm), (regime, other), measure) for regime in regimes)
+def _everywhere(regimes, arm: str, other: str, measure: str = "gold", case: str = "") -> tuple[Contrast, ...]:
+    return tuple(Contrast((regime, arm), (regime, other), measure, case) for regime in regimes)
 
 
 CLAIMS: tuple[Claim, ...] = (
@@ -54,6 +68,11 @@ CLAIMS: tuple[Claim, ...] = (
         "Label smoothing makes DPO robust to flipped labels.",
         "mitchell2023cdpo",
         _everywhere(("noisy_40", "noisy_40_many"), "cdpo", "dpo"),
+    ),
+    Claim(
+        "A loss that is unbiased under flips makes DPO robust to them.",
+        "chowdhury2024robust",
+        _everywhere(("noisy_20", "noisy_40", "noisy_20_many", "noisy_40_many"), "rdpo", "dpo"),
     ),
     Claim(
         "IPO is the safer choice under noise.", "azar2024ipo", _everywhere(("noisy_40", "noisy_40_many"), "ipo", "dpo")
@@ -88,6 +107,11 @@ CLAIMS: tuple[Claim, ...] = (
         tuple(Contrast(("no_sft", "orpo"), ("no_sft", other)) for other in ("dpo", "ipo", "kto", "simpo")),
     ),
     Claim(
+        "… and SFT followed by DPO, at as many passes.",
+        "hong2024orpo",
+        _everywhere(("no_sft",), "orpo", "sft_dpo"),
+    ),
+    Claim(
         "… and it beats imitating the chosen replies alone.",
         "hong2024orpo",
         _everywhere(("no_sft",), "orpo", "sft"),
@@ -95,7 +119,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "SimPO's average keeps replies short where annotators like length.",
         "meng2024simpo",
-        _everywhere(("length_extreme",), "dpo", "simpo", "length") + _everywhere(("length_extreme",), "simpo", "dpo"),
+        _everywhere(("length_extreme",), "dpo", "simpo", "length", "length")
+        + _everywhere(("length_extreme",), "simpo", "dpo", case="length"),
     ),
     Claim(
         "DPO lowers the log-prob of chosen replies where pairs hardly differ.",
@@ -105,7 +130,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "An NLL term holds the chosen replies up, and helps.",
         "pang2024iterative",
-        _everywhere(("displacing",), "dpo_nll", "dpo", "chosen_logp") + _everywhere(("displacing",), "dpo_nll", "dpo"),
+        _everywhere(("displacing",), "dpo_nll", "dpo", "chosen_logp", "nll")
+        + _everywhere(("displacing",), "dpo_nll", "dpo", case="nll"),
     ),
 )
 
@@ -113,33 +139,46 @@ CLAIMS: tuple[Claim, ...] = (
 def judge(table: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS) -> pd.DataFrame:
     """Each claim with its verdict and the numbers behind it.
 
-    A prediction holds where the difference's 95 % interval lies above 0. All hold: "reproduced"; some: "half"; none:
-    "not", or "opposite" where an interval lies below 0. Predictions without runs are left out; "not run": all are.
+    Its differences share 5 % by Holm's correction, and each gets its word by `statistics.word`, with `DELTA` for gold
+    and 0 for other measures. All are ahead: "reproduced"; some are: "half"; none is: "opposite" where one is behind,
+    "equivalent" where all are, else "cannot tell". What has no runs, or in which an arm has not moved, is left out;
+    "not judged": all are.
 
     Returns:
-        Columns says, source, verdict, and numbers, a list of (label, measure, Interval).
+        Columns says, source, verdict, numbers, a list of (label, measure, Interval), and unmoved, the labels of
+        differences of which nothing is said because an arm stayed within `MOVED` nats of its start.
     """
     rows = []
     for claim in claims:
-        numbers = [(c.label, c.measure, interval) for c in claim.contrasts if (interval := _measured(table, c))]
-        rows.append((claim.says, claim.source, _verdict([interval for _, _, interval in numbers]), numbers))
-    return pd.DataFrame(rows, columns=["says", "source", "verdict", "numbers"])
+        found = [(c, *_measured(mechanisms.runs_of(c.case) if c.case else table, c)) for c in claim.contrasts]
+        fair = [(c, estimate) for c, estimate, moved in found if moved and estimate is not None]
+        intervals = statistics.holm([estimate for _, estimate in fair])
+        words = [
+            statistics.word(interval, DELTA if c.measure == "gold" else 0.0)
+            for (c, _), interval in zip(fair, intervals, strict=True)
+        ]
+        numbers = [(c.label, c.measure, interval) for (c, _), interval in zip(fair, intervals, strict=True)]
+        unmoved = [c.label for c, estimate, moved in found if estimate is not None and not moved]
+        rows.append((claim.says, claim.source, _verdict(words), numbers, unmoved))
+    return pd.DataFrame(rows, columns=["says", "source", "verdict", "numbers", "unmoved"])
 
 
-def _measured(table: pd.DataFrame, contrast: Contrast) -> Interval | None:
-    """The difference's interval, or None where one of the cells has not been run."""
+def _measured(table: pd.DataFrame, contrast: Contrast) -> tuple[statistics.MeanEstimate | None, bool]:
+    """(the difference, whether both arms have moved); None where one of the cells has not been run."""
     try:
-        return difference(table, contrast.more, contrast.less, contrast.measure)
+        estimate = gap(table, contrast.more, contrast.less, contrast.measure)
     except UserError:
-        return None
+        return None, False
+    kl = table.groupby(["regime", "arm"])["kl"].mean()
+    trained = [cell for cell in (contrast.more, contrast.less) if cell[1] != "untouched"]
+    return estimate, all(kl[cell] >= MOVED for cell in trained)
 
 
-def _verdict(intervals: list[Interval]) -> str:
-    if not intervals:
-        return "not run"
-    holds = [interval.low > 0 for interval in intervals]
-    if all(holds):
-        return "reproduced"
-    if any(holds):
-        return "half"
-    return "opposite" if any(interval.high < 0 for interval in intervals) else "not"
+def _verdict(words: list[str]) -> str:
+    if not words:
+        return "not judged"
+    if "ahead" in words:
+        return "reproduced" if set(words) == {"ahead"} else "half"
+    if "behind" in words:
+        return "opposite"
+    return "equivalent" if set(words) == {"equivalent"} else "cannot tell"

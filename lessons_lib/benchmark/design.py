@@ -6,7 +6,8 @@ not the arm's affair. In a regime all arms may try equally many settings, and st
 **Units.** A final run is one seed on one SFT checkpoint of its own: seed k begins at checkpoint k. So runs are
 independent of each other, arms are compared by their differences within seeds, and a difference of n seeds has a
 paired t interval with n − 1 degrees of freedom. Settings are searched with other seeds, on the first three of the
-checkpoints.
+checkpoints. All checkpoints come from one base model, so another checkpoint is another fine-tune of it; where training
+begins at the base itself, seeds differ in their pairs and in whose samples these are.
 
 **Verdicts.** Two arms are "ahead" (its mirror is "behind"), "equivalent" or "cannot tell": `statistics.word` with
 `DELTA`. Within a regime the pairs of the arms compared share 5 % by Holm's step-down; what is said of all regimes
@@ -20,6 +21,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from lessons_lib.training.config import takes_single_replies
 
 STEPS = 32  # most of what an arm gains here it has gained by then; a run takes a second or two
 BATCH = 16  # pairs a step
@@ -80,7 +83,7 @@ class Arm:
     @property
     def takes_single(self) -> bool:
         """Whether it trains on single replies with thumbs."""
-        return self.method in ("kto", "kto_noref")
+        return self.method is not None and takes_single_replies(self.method)
 
 
 RUNGS = 3  # of a ladder, on each side of the two strengths that are tried first
@@ -259,6 +262,9 @@ REGIMES: Mapping[str, Regime] = MappingProxyType(
         ),
     }
 )
+
+# Where settings are chosen by votes as well, in the order in which that is run.
+VOTED = ("clean", "noisy_40", "noisy_40_many", "near_deterministic", "unary_10", "no_sft")
 
 FIRST_TUNING_SEED = 100  # seeds from here on are used to choose settings, smaller ones to report
 BASE_RATE_FACTOR = 4.0  # learning rates from the base model: there is more to learn and nothing to keep

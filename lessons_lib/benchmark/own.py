@@ -44,6 +44,7 @@ NGRAM = 4  # tokens that count as repeated together
 # The papers' strengths: a model of millions of weights needs none of the lab's.
 STRENGTHS: Mapping[str, Mapping[str, float]] = {
     "cdpo": {"label_smoothing": 0.1},
+    "rdpo": {"flip_rate": 0.1},
     "dpo_avg": {"beta": 2.0},
     "ipo_avg": {"tau": 1.5},
 }

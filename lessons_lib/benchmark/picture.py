@@ -54,7 +54,7 @@ def worlds() -> tuple[World, World]:
     """The small models' world, and the pre-trained model's."""
     small, shop = (_recorded(name) for name in ("benchmark", "shop"))
     return (
-        World("small", "small, 46 k weights", small, design.REGIMES, shop_design.DELTA),
+        World("small", "small, 46 k weights", small, design.REGIMES, design.DELTA),
         World("shop", "pre-trained, 135 M weights", shop, shop_design.REGIMES, shop_design.DELTA),
     )
 

@@ -33,6 +33,51 @@ def tuned() -> pd.DataFrame:
     return store.read(tuning.NAME)
 
 
+def tuned_by_votes() -> pd.DataFrame:
+    """Every run of the search by votes, of the five methods in `design.VOTED`, as `tuned`.
+
+    Those that the search by gold had made already are among them. Its older runs counted no votes, and were made again.
+    """
+    own = tuned().query("regime in @design.VOTED and arm in @FIVE").dropna(subset="votes")
+    return pd.concat([own, store.read(tuning.BY_VOTES)], ignore_index=True)
+
+
+def by_votes() -> pd.DataFrame:
+    """The recorded runs at the settings that votes chose, as `results`."""
+    return store.read("benchmark_by_votes")
+
+
+def lost_by_votes(measure: str = "gold") -> pd.DataFrame:
+    """How much is lost where held-out annotators' votes choose setting and stop in place of the gold reward.
+
+    Returns:
+        A row for each regime and method, and for each method one of regime "all", the mean over the regimes: regime,
+        arm, mean, low and high of the loss, by the differences within seeds, not corrected; same, whether votes chose
+        as gold did ("all": in how many regimes); seeds.
+    """
+    by = {"gold": results(), "votes": by_votes()}
+    golds = {name: table.set_index(["regime", "arm", "seed"])[measure] for name, table in by.items()}
+    lost = (golds["gold"] - golds["votes"]).dropna()  # where both were run
+    chosen = {
+        name: tuning.choose(table, by).set_index(["regime", "arm"])[tuning.CANDIDATE]
+        for name, table, by in (("gold", tuned(), "gold"), ("votes", tuned_by_votes(), "votes"))
+    }
+    same = (chosen["gold"].reindex(chosen["votes"].index) == chosen["votes"]).all(axis=1)
+    regimes, rows = [regime for regime in REGIMES if regime in lost.index.get_level_values("regime")], []
+    for arm in FIVE:
+        own = lost.xs(arm, level="arm").unstack("regime")[regimes].dropna()
+        for regime in regimes:
+            rows.append((regime, arm, *_ends(own[regime]), bool(same[regime, arm]), len(own)))
+        rows.append(("all", arm, *_ends(own.mean(axis=1)), int(same[regimes, arm].sum()), len(own)))
+    return pd.DataFrame(rows, columns=["regime", "arm", "mean", "low", "high", "same", "seeds"])
+
+
+def _ends(values: pd.Series) -> tuple[float, float, float]:
+    """Mean, low and high over seeds, each of which has a checkpoint of its own."""
+    interval = statistics.estimate(values, values.index.tolist()).interval()
+    return interval.estimate, interval.low, interval.high
+
+
 def edges() -> pd.DataFrame:
     """Where the search left off: for each regime and arm the settings next to the chosen one that were not tried.
 
@@ -217,6 +262,13 @@ def difference(table: pd.DataFrame, one: tuple[str, str], other: tuple[str, str]
 
     The interval is not corrected for how many of them are looked at.
     """
+    return gap(table, one, other, measure).interval()
+
+
+def gap(
+    table: pd.DataFrame, one: tuple[str, str], other: tuple[str, str], measure: str = "gold"
+) -> statistics.MeanEstimate:
+    """The mean difference of two cells as an estimate, for whoever corrects it among others; as for `difference`."""
     both = [
         table[(table["regime"] == regime) & (table["arm"] == arm)].set_index("seed") for regime, arm in (one, other)
     ]
@@ -224,7 +276,7 @@ def difference(table: pd.DataFrame, one: tuple[str, str], other: tuple[str, str]
     if seeds.empty:
         raise UserError(f"expected runs of {' on '.join(one[::-1])} and {' on '.join(other[::-1])} with the same seeds")
     gaps = both[0].loc[seeds, measure] - both[1].loc[seeds, measure]
-    return statistics.estimate(gaps, both[0].loc[seeds, "checkpoint"].tolist()).interval()
+    return statistics.estimate(gaps, both[0].loc[seeds, "checkpoint"].tolist())
 
 
 def paired(table: pd.DataFrame, regime: str, arms: Sequence[str], measure: str = "gold"):

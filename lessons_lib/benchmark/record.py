@@ -16,8 +16,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from lessons_lib._installed import need
-from lessons_lib.benchmark import design, scaling, sizes, tuning
-from lessons_lib.benchmark.design import ARMS, CORE, REGIMES, TRAINED, cells
+from lessons_lib.benchmark import design, mechanisms, scaling, sizes, tuning
+from lessons_lib.benchmark.design import ARMS, CORE, FIVE, REGIMES, TRAINED, VOTED, cells
 from lessons_lib.errors import UserError
 from lessons_lib.lab import checkpoints
 from lessons_lib.recorded import store
@@ -28,23 +28,30 @@ def tune(
     *,
     regimes: Sequence[str] = tuple(REGIMES),
     arms: Sequence[str] = tuple(ARMS),
+    by: str = "gold",
     command: str = "benchmark --part tuning",
     jobs: int = 1,
     dask: str = "",
     progress: bool = True,
 ) -> Path:
-    """Each arm's search in every regime that it is run in, round after round; the file's path."""
+    """Each arm's search in every regime that it is run in, round after round; the file's path.
+
+    By "votes", what the search by gold has run is known already and not run again.
+    """
+    name = {"gold": tuning.NAME, "votes": tuning.BY_VOTES}[by]
     how = {"command": command, "jobs": jobs, "dask": dask, "progress": progress}
-    while wanted := _next_round(folder, cells(regimes, [arm for arm in arms if arm in TRAINED])):
-        in_order(folder, tuning.NAME, tuning.measured, tuning.KEY, wanted, **how)
-    return store.table_file(tuning.NAME, folder)
+    while wanted := _next_round(folder, by, cells(regimes, [arm for arm in arms if arm in TRAINED])):
+        in_order(folder, name, tuning.measured, tuning.KEY, wanted, **how)
+    return store.table_file(name, folder)
 
 
-def _next_round(folder: Path, wanted: Sequence[tuple[str, str]]) -> list[tuple]:
+def _next_round(folder: Path, by: str, wanted: Sequence[tuple[str, str]]) -> list[tuple]:
     """What the searches run next, given what has been run."""
-    rows = pd.DataFrame(store.so_far(folder, tuning.NAME), columns=[*tuning.KEY, "stop", "gold", "votes"])
+    names = [tuning.NAME] if by == "gold" else [tuning.NAME, tuning.BY_VOTES]
+    known = [row for name in names for row in store.so_far(folder, name)]
+    rows = pd.DataFrame(known, columns=[*tuning.KEY, "stop", "gold", "votes"]).dropna(subset=by)
     found = dict(list(rows.groupby(["regime", "arm"])))
-    return [item for cell in wanted for item in tuning.to_run(*cell, found.get(cell, rows.iloc[:0]))]
+    return [item for cell in wanted for item in tuning.to_run(*cell, found.get(cell, rows.iloc[:0]), by)]
 
 
 def matrix(
@@ -65,6 +72,46 @@ def matrix(
     cell = _Cell(choices)
     return in_order(folder, "benchmark", cell, ("regime", "arm", "seed"), wanted, command, current=cell.current,
                    jobs=jobs, dask=dask, progress=progress)  # fmt: skip
+
+
+def by_votes(
+    folder: Path,
+    choices: pd.DataFrame,
+    known: pd.DataFrame,
+    *,
+    regimes: Sequence[str] = VOTED,
+    seeds: Sequence[int] = design.SEEDS,
+    command: str = "benchmark --part votes",
+    jobs: int = 1,
+    dask: str = "",
+    progress: bool = True,
+) -> Path:
+    """The five methods at the settings that votes chose; the file's path.
+
+    Args:
+        choices: of `tuning.choose` by votes.
+        known: the matrix's runs, which are taken as they are where votes chose as gold did.
+    """
+    cell = _Cell(choices)
+    wanted = [(*cell_, seed) for seed in seeds for cell_ in cells(regimes, FIVE)]
+    ours = known[known["regime"].isin(regimes) & known["arm"].isin(FIVE) & known["seed"].isin(seeds)]
+    return in_order(folder, "benchmark_by_votes", cell, ("regime", "arm", "seed"), wanted, command,
+                    current=cell.current, known=ours.to_dict("records"), jobs=jobs, dask=dask,
+                    progress=progress)  # fmt: skip
+
+
+def mechanism_runs(
+    folder: Path,
+    *,
+    seeds: Sequence[int] = design.SEEDS,
+    command: str = "benchmark --part mechanisms",
+    jobs: int = 1,
+    dask: str = "",
+    progress: bool = True,
+) -> Path:
+    """The comparisons of `mechanisms`; the file's path."""
+    return in_order(folder, mechanisms.NAME, mechanisms.run, ("case", "regime", "seed"), mechanisms.items(seeds),
+                   command, jobs=jobs, dask=dask, progress=progress)  # fmt: skip
 
 
 def scale(
@@ -127,6 +174,7 @@ def in_order(
     command: str,
     *,
     current: Callable[[dict], bool] = lambda row: True,
+    known: Sequence[dict] = (),
     jobs: int,
     dask: str,
     progress: bool,
@@ -140,8 +188,11 @@ def in_order(
         wanted: items, as values of `key`, in the order to do them.
         command: for the provenance.
         current: whether a row that an earlier call made is what this one would make; others are made again.
+        known: rows made elsewhere, which are taken where they are current and the folder has none.
     """
     rows = [row for row in store.so_far(folder, name) if current(row)]
+    made = {tuple(row[column] for column in key) for row in rows}
+    rows += [row for row in known if current(row) and tuple(row[column] for column in key) not in made]
     done = {tuple(row[column] for column in key) for row in rows}
     left = [item for item in wanted if item not in done]
     bar = tqdm(total=len(wanted), initial=len(wanted) - len(left), desc=name, unit="run", disable=not progress)

@@ -25,7 +25,7 @@ from lessons_lib.lab.evaluation import Evaluator
 from lessons_lib.lab.pairs import CYCLE, close_pairs, cycle, cyclic_pairs, preference
 from lessons_lib.memory.probe import recorder
 from lessons_lib.training.collation import Batch, TokenRows
-from lessons_lib.training.config import TrainConfig
+from lessons_lib.training.config import TrainConfig, takes_single_replies
 from lessons_lib.training.scoring import score_rows
 
 TEST_SAMPLES = 256
@@ -283,7 +283,7 @@ def arranged(
         ]
         rows = token_rows(liked, ("chosen",))
         return rows, loop.plan(rows, batch_size=2 * batch_size, **settings), {}
-    single = method in ("kto", "kto_noref")
+    single = takes_single_replies(method)
     if log and single:
         rows = token_rows(drawn, ("completion",))
         return rows, loop.plan(rows, batch_size=2 * batch_size, **settings), _balance(rows)
@@ -302,6 +302,11 @@ def _balance(rows: TokenRows) -> dict[str, float]:
 @lru_cache(maxsize=4)
 def _drawn(regime: str, seed: int, size: str) -> list[dict]:
     return draw_rows(REGIMES[regime], checkpoints.pool(checkpoint_of(seed), size), seed)
+
+
+def evaluator(seed: int, size: str = "small") -> Evaluator:
+    """Measures on test prompts what a final run of this seed has made."""
+    return _evaluator(checkpoint_of(seed), seed, size)
 
 
 @lru_cache(maxsize=4)

@@ -6,6 +6,9 @@ along the learning rate. The three best settings are run again with two more see
 checkpoints, and the candidate with the best mean over the three seeds is chosen; where a setting next to the chosen
 one has not been tried, the search goes on from there. It ends where none is left, or after `design.MOST_SETTINGS`,
 which is the same for all arms; `untried` says what then lies open.
+
+That the gold reward chooses is a luxury that nobody has outside. So the same search is made once more for the five
+methods in some regimes, following what one really has: the votes of annotators on held-out prompts.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from lessons_lib.benchmark import design
 from lessons_lib.benchmark.design import Point
 from lessons_lib.errors import UserError
 
-NAME = "benchmark_tuning"
+NAME, BY_VOTES = "benchmark_tuning", "benchmark_tuning_by_votes"
 KEY = ("regime", "arm", "seed", "strength", "learning_rate")
 FINALISTS = 3
 SETTING, CANDIDATE = ["strength", "learning_rate"], ["strength", "learning_rate", "stop"]

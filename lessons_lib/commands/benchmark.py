@@ -33,11 +33,12 @@ def add_arguments(parser) -> None:
     )
     parser.add_argument(
         "--part",
-        choices=("matrix", "tuning", "scale", "transfer", "texts"),
+        choices=("matrix", "tuning", "votes", "mechanisms", "scale", "transfer", "texts"),
         default="matrix",
-        help="arms on regimes (default); the search for each arm's setting; 1,000 to 100,000 preferences; "
-        "other models of the lab, after `lab build --size llama` and `--size large`; of the shop, the few runs "
-        "whose texts the course shows",
+        help="arms on regimes (default); the search for each arm's setting; the search and the runs of the five "
+        "methods once more, chosen by annotators' votes; comparisons that change one thing; 1,000 to 100,000 "
+        "preferences; other models of the lab, after `lab build --size llama` and `--size large`; of the shop, the few "
+        "runs whose texts the course shows",
     )
     parser.add_argument("--regimes", nargs="+", metavar="NAME", help="of the matrix (default: all)")
     parser.add_argument("--sizes", nargs="+", metavar="SIZE", help="of the transfer part: llama, large (default: both)")
@@ -72,11 +73,18 @@ def run(arguments) -> int:
         regimes, seeds = (QUICK_REGIME,), QUICK_SEEDS
     how = _how(arguments)
 
-    from lessons_lib.benchmark import record, sizes
+    from lessons_lib.benchmark import record, sizes, tuning
 
     command = shlex.join([COMMAND, *sys.argv[1:]])
     if arguments.part == "tuning":
-        path = record.tune(arguments.out, regimes=regimes, arms=arms, **how)
+        path = record.tune(arguments.out, regimes=regimes, arms=arms, command=command, **how)
+    elif arguments.part == "votes":
+        regimes = _known("--regimes", arguments.regimes, design.VOTED)
+        record.tune(arguments.out, regimes=regimes, arms=design.FIVE, by="votes", command=command, **how)
+        chosen, known = tuning.choose(_searched_by_votes(arguments.out), "votes"), _read("benchmark", arguments.out)
+        path = record.by_votes(arguments.out, chosen, known, regimes=regimes, seeds=seeds, command=command, **how)
+    elif arguments.part == "mechanisms":
+        path = record.mechanism_runs(arguments.out, seeds=seeds, command=command, **how)
     elif arguments.part == "scale":
         path = record.scale(arguments.out, seeds=seeds, **how)
     elif arguments.part == "transfer":
@@ -175,9 +183,26 @@ def _print_shop_search(path: Path) -> None:
 def _choices(folder: Path):
     """What tuning chose: in this folder where it was run there, else as it was recorded."""
     from lessons_lib.benchmark import tuning
+
+    return tuning.choose(_read(tuning.NAME, folder))
+
+
+def _searched_by_votes(folder: Path):
+    """All runs whose votes are known, of the search by votes and of the one by gold."""
+    import pandas as pd
+
+    from lessons_lib.benchmark import design, tuning
     from lessons_lib.recorded import store
 
-    return tuning.choose(store.read(tuning.NAME, folder if store.has_table(tuning.NAME, folder) else None))
+    rows = pd.DataFrame(store.so_far(folder, tuning.NAME) + store.so_far(folder, tuning.BY_VOTES))
+    return rows[rows["arm"].isin(design.FIVE)].dropna(subset="votes")
+
+
+def _read(name: str, folder: Path):
+    """A table of this folder where it was made there, else as it was recorded."""
+    from lessons_lib.recorded import store
+
+    return store.read(name, folder if store.has_table(name, folder) else None)
 
 
 def _print(path: Path, measure: str = "gold", checkpoint: str = "", regimes: Sequence[str] = ()) -> None:
@@ -190,7 +215,7 @@ def _print(path: Path, measure: str = "gold", checkpoint: str = "", regimes: Seq
         table = table[table["checkpoint"] == checkpoint]
     if regimes:
         table = table[table["regime"].isin(regimes)]
-    if "regime" in table:
+    if {"regime", "checkpoint"} <= set(table):  # a search's table has no checkpoints: it reports nothing
         found = reading.matrix(table, measure)
         print(f"{measure}, mean over seeds and its 95 % interval")
         for regime, rows in found.groupby("regime", sort=False):

@@ -116,10 +116,20 @@ class Objective(NamedTuple):
     hyperparameters: Mapping[str, float]
 
 
-# Losses that stand in for a method's own, on the same rows: the method, and the loss's name in `lessons_lib.losses`.
+# Losses that stand in for a method's own: the method, and the loss's name in `training.variants`.
 VARIANTS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {"rdpo": ("dpo", "robust_dpo_loss"), "kto_noref": ("kto", "kto_noref_loss")}
+    {
+        "rdpo": ("dpo", "robust_dpo_loss"),
+        "kto_noref": ("kto", "kto_noref_loss"),
+        "kto_zero": ("kto", "kto_zero_loss"),
+    }
 )
+
+
+def takes_single_replies(method: str) -> bool:
+    """Whether a method, or one of `VARIANTS`, trains on single replies with labels."""
+    key = VARIANTS[method][0] if method in VARIANTS else method
+    return key in METHODS and METHODS[key].data == "unpaired"
 
 
 class SFTLoss(NamedTuple):
@@ -174,10 +184,10 @@ def objective_for(name: str, config: TrainConfig) -> Objective:
 
 def _variant(name: str, config: TrainConfig) -> Objective:
     """A method's record with another loss, which says itself what it takes."""
-    from lessons_lib import losses
+    from lessons_lib.training import variants
 
     key, loss = VARIANTS[name]
-    objective, loss = objective_for(key, dataclasses.replace(config, hyperparameters={})), getattr(losses, loss)
+    objective, loss = objective_for(key, dataclasses.replace(config, hyperparameters={})), getattr(variants, loss)
     parameters = inspect.signature(loss).parameters.values()
     inputs = tuple(parameter.name for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY)
     return objective._replace(

@@ -48,7 +48,7 @@ def weights(model):
 
 def fitted(rows, method, config, stop=None):
     model, _ = checkpoints.load("sft-0")
-    tokens = loop.token_rows(rows, COLUMNS, loop.reference_logps("sft-0", "sft-0"))
+    tokens = loop.token_rows(rows, COLUMNS, loop.reference_logps("sft-0"))
     batches = loop.plan(tokens, batch_size=8, steps=config.max_steps, seed=config.seed)
     if method == "kto":
         tokens, batches = loop.as_single(tokens, batches)
@@ -154,12 +154,16 @@ def test_every_regime_draws_what_it_says(regime):
 
 def handed_over(monkeypatch, regime, method="kto"):
     """What a run of the benchmark hands to the training loop: its rows and its configuration."""
-    seen = {}
-    monkeypatch.setattr(
-        loop, "fit", lambda model, rows, batches, method, config, **_: seen.update(rows=rows, config=config)
-    )
-    runs.train(regime, method, Point({"beta": 0.3}, 7e-4), 0)
-    return seen["rows"], seen["config"]
+    ((rows, _, _, config),) = stages(monkeypatch, regime, method, Point({"beta": 0.3}, 7e-4))
+    return rows, config
+
+
+def stages(monkeypatch, regime, arm, point):
+    """What a run hands to the loop, stage after stage: rows, batches, method, configuration; nothing is trained."""
+    seen = []
+    monkeypatch.setattr(loop, "fit", lambda model, *given, **_: seen.append(given))
+    runs.train(regime, arm, point, 0)
+    return seen
 
 
 @pytest.mark.parametrize(
@@ -178,6 +182,51 @@ def test_ktos_weights_bring_each_log_into_the_papers_range(regime, raised, monke
 def test_ktos_weights_come_from_thumbs_alone(monkeypatch):
     assert handed_over(monkeypatch, "clean")[1].hyperparameters == {"beta": 0.3}  # a pair's replies are as many of each
     assert handed_over(monkeypatch, "unary_10", "dpo")[1].hyperparameters == {"beta": 0.3}
+
+
+# ---------------------------------------------------------------- the variants
+
+
+def test_sft_then_dpo_makes_as_many_steps_as_the_others_on_the_same_rows(monkeypatch):
+    """At 3/4 of no_sft's 64 steps: 48 of SFT, then 16 of DPO whose reference is what SFT made and not the base."""
+    point = Point({"beta": 0.3, "sft_share": 0.75}, 3e-4)
+    (liked, first, sft, imitation), (pairs, rest, dpo, own) = stages(monkeypatch, "no_sft", "sft_dpo", point)
+    assert (sft, dpo) == ("sft", "dpo") and (len(first), len(rest)) == (48, 16)
+    assert imitation.learning_rate == design.IMITATION_RATE and own.learning_rate == 3e-4
+    assert own.hyperparameters == {"beta": 0.3} and own.max_steps == 16
+    assert sum(len(batch.rows) for batch in first) == 48 * 32 and sum(len(batch.rows) for batch in rest) == 16 * 16
+    untrained = runs._base_logps("no_sft", 0, "small")  # nothing was trained here, so the reference is still the base
+    key = world.decode(pairs.prompts[0]), tuple(pairs.responses["chosen"][0])
+    assert pairs.reference["chosen"][0].item() == pytest.approx(untrained[key], abs=1e-3)
+
+
+def test_the_sft_before_dpo_has_the_learning_rate_that_sft_alone_was_given():
+    assert tuning.point_of(benchmark.choices(), "no_sft", "sft").learning_rate == design.IMITATION_RATE
+
+
+def test_kto_without_a_reference_gets_ktos_rows_and_weights(monkeypatch):
+    (with_one,) = stages(monkeypatch, "unary_10", "kto", Point({"beta": 0.3}, 7e-4))
+    (without,) = stages(monkeypatch, "unary_10", "kto_noref", Point({"beta": 0.3}, 7e-4))
+    assert without[0].responses == with_one[0].responses and without[2] == "kto_noref"
+    assert without[3].hyperparameters == with_one[3].hyperparameters
+
+
+# ---------------------------------------------------------------- votes
+
+
+def test_votes_are_those_of_annotators_like_the_ones_who_labelled(few_prompts):
+    """Against its own replies a model gets half of the votes; better ones get more, and flips bring them to half."""
+    evaluator = runs.Evaluator(checkpoints.load("sft-0")[0], split="validation", samples=256, seed=0)
+    same = evaluator.reference_replies
+    best = [
+        world.encode(f"try the {' '.join(world.decode(p).split()[3:5])} . thanks . <eos>") for p in evaluator.prompts
+    ]
+    share = lambda regime, replies: runs.votes(design.REGIMES[regime], evaluator, replies, POOL, 0)  # noqa: E731
+    assert share("clean", same) == pytest.approx(0.5, abs=0.06)
+    assert share("near_deterministic", same) == pytest.approx(0.5, abs=0.06)
+    clean, noisy = share("clean", best), share("noisy_40", best)
+    assert clean > 0.6 and noisy == pytest.approx(0.6 * clean + 0.4 * (1 - clean), abs=0.06)
+    assert share("unary_50", best) > share("unary_50", same)
 
 
 @pytest.mark.slow
@@ -265,14 +314,32 @@ def test_runs_at_another_setting_are_made_again(tmp_path):
     assert again.sort_values("item")["value"].tolist() == [0, 1, -1]
 
 
-def test_a_search_takes_the_arms_that_are_trained(tmp_path, monkeypatch):
-    searched = []
-    monkeypatch.setattr(record, "in_order", lambda folder, name, work, keys, wanted, **how: searched.append(wanted))
-    monkeypatch.setattr(store, "read", lambda *_: pd.DataFrame())
-    record.tune(tmp_path, regimes=("clean",), arms=("dpo", "sft", "untouched"))
-    first, again = searched
-    assert first == [("clean", "dpo"), ("clean", "sft")]
-    assert again == [(*cell, seed) for cell in first for seed in design.tuning_seeds("clean")[1:]]
+def invented(regime, arm, seed, strength, learning_rate):
+    """A search run that takes no time, best at the highest learning rate that votes dislike."""
+    setting = {"regime": regime, "arm": arm, "seed": seed, "strength": strength, "learning_rate": learning_rate}
+    return [{**setting, "stop": stop, "gold": learning_rate, "votes": -learning_rate} for stop in design.STOPS]
+
+
+def test_a_search_takes_the_arms_that_are_trained_and_goes_on_round_after_round(tmp_path, monkeypatch):
+    monkeypatch.setattr(tuning, "measured", invented)
+    path = record.tune(tmp_path, regimes=("clean",), arms=("dpo", "sft", "untouched"), progress=False)
+    table = pd.read_parquet(path)
+    assert set(table["arm"]) == {"dpo", "sft"}
+    for arm, rows in table.groupby("arm"):
+        assert tuning.to_run("clean", arm, rows) == []
+        assert tuning.candidates(rows)["seeds"].iloc[0] == 3
+        assert len(rows.drop_duplicates(tuning.SETTING)) <= design.MOST_SETTINGS
+
+
+def test_the_search_by_votes_follows_votes_and_makes_no_run_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(tuning, "measured", invented)
+    for by in ("gold", "votes"):
+        record.tune(tmp_path, regimes=("clean",), arms=("dpo",), by=by, progress=False)
+    known, own = (store.read(name, tmp_path) for name in (tuning.NAME, tuning.BY_VOTES))
+    both = pd.concat([known, own])
+    assert not both.duplicated([*tuning.KEY, "stop"]).any()
+    by_gold, by_votes = tuning.choose(known), tuning.choose(both, "votes")
+    assert by_votes["learning_rate"].item() < by_gold["learning_rate"].item()
 
 
 def test_a_killed_process_loses_at_most_the_run_in_flight(tmp_path):
@@ -364,63 +431,3 @@ def test_a_model_that_was_not_built_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
     assert main(["benchmark", "--part", "transfer", "--sizes", "large", "--out", str(tmp_path)]) == 2
     assert "build it: lessons-lib lab build --size large" in capsys.readouterr().err
-
-
-# ---------------------------------------------------------------- what is recorded
-
-
-def test_recorded_runs_are_at_the_recorded_choices():
-    choices = benchmark.choices()
-    for row in benchmark.results().query("arm != 'untouched'").itertuples():
-        point = tuning.point_of(choices, row.regime, row.arm)
-        chosen = (json.dumps(dict(point.strength)), point.learning_rate, point.stop)
-        assert (row.strength, row.learning_rate, row.stop) == chosen, (row.regime, row.arm)
-
-
-def test_a_row_at_another_setting_is_made_again():
-    cell = record._Cell(benchmark.choices())
-    row = benchmark.results().query("arm == 'dpo'").iloc[0].to_dict()
-    assert cell.current(row) and not cell.current({**row, "learning_rate": 2 * row["learning_rate"]})
-
-
-def test_recorded_tables_are_whole():
-    results, scale = benchmark.results(), benchmark.scale()
-    assert not results.duplicated(["regime", "arm", "seed"]).any()
-    assert {"command", "date", "machine", "torch"} <= set(results.attrs["provenance"])
-    assert results[["gold", "kl", "malformed", "length", "cpu_seconds", "annotator_win_rate"]].notna().all().all()
-    for regime, runs_of in results.groupby("regime"):
-        assert set(design.CORE) <= set(runs_of["arm"]), regime
-        assert runs_of["checkpoint"].nunique() == 3, regime
-        assert runs_of.groupby("arm")["seed"].nunique().min() >= 10, regime
-    assert not scale.duplicated(["arm", "learning_rate", "seed", "pairs"]).any()
-    assert (scale.groupby(["arm", "learning_rate"])["seed"].nunique() == 3).all()
-    assert {"command", "date", "machine", "torch"} <= set(scale.attrs["provenance"])
-
-
-def test_every_choice_rests_on_three_seeds():
-    for (regime, arm), rows in benchmark.tuned().groupby(["regime", "arm"]):
-        assert tuning.candidates(rows)["seeds"].iloc[0] == 3, (regime, arm)
-
-
-def test_transfer_is_whole():
-    table = benchmark.transfer()
-    other = table[table["size"] != "small"]
-    assert set(other["size"]) == set(sizes.SIZES)
-    assert len(other) == len(sizes.SIZES) * len(sizes.REGIMES) * len(sizes.ARMS) * len(sizes.SEEDS)
-    assert not other.duplicated(["size", "regime", "arm", "seed"]).any() and other["checkpoint"].nunique() == 3
-
-
-def test_tuning_never_saw_a_seed_that_is_reported():
-    assert benchmark.results()["seed"].max() < design.FIRST_TUNING_SEED <= benchmark.tuned()["seed"].min()
-
-
-@pytest.mark.slow
-def test_a_cell_of_the_matrix_can_be_run_again():
-    """Three seeds of one cell, one a checkpoint: their mean lies in the recorded interval, and each near its record."""
-    results = benchmark.results().query("regime == 'clean' and arm == 'orpo'").set_index("seed")
-    point = tuning.point_of(benchmark.choices(), "clean", "orpo")
-    again = {seed: runs.run("clean", "orpo", point, seed)["gold"] for seed in range(3)}
-    for seed, gold in again.items():  # another machine rounds differently, and training amplifies that
-        assert gold == pytest.approx(results.loc[seed, "gold"], abs=0.25)
-    row = benchmark.matrix(results.reset_index()).iloc[0]
-    assert row["low"] <= np.mean(list(again.values())) <= row["high"]

@@ -8,6 +8,7 @@ import pytest
 
 from lessons_lib.errors import UserError
 from lessons_lib.methods import METHODS
+from lessons_lib.training import variants
 from lessons_lib.training.config import TrainConfig, objective_for
 
 
@@ -66,8 +67,20 @@ def test_a_hyperparameter_out_of_range_is_refused_before_any_work(method):
         objective_for(method, TrainConfig(hyperparameters={name: -1.0}))
 
 
+def test_a_variant_is_its_method_with_another_loss():
+    robust = objective_for("rdpo", TrainConfig(hyperparameters={"beta": 0.5, "flip_rate": 0.3}))
+    assert robust.loss is variants.robust_dpo_loss and robust.inputs == objective_for("dpo", TrainConfig()).inputs
+    alone = objective_for("kto_noref", TrainConfig())
+    assert alone.inputs == ("policy_logps", "desirable") and not alone.needs_reference
+    assert alone.columns == ("completion",)
+    with pytest.raises(UserError, match="rdpo has no label_smoothing; its own are: beta, flip_rate"):
+        objective_for("rdpo", TrainConfig(hyperparameters={"label_smoothing": 0.1}))
+    with pytest.raises(UserError, match="flip_rate: expected"):
+        objective_for("rdpo", TrainConfig(hyperparameters={"flip_rate": 0.5}))
+
+
 def test_an_unknown_method_is_refused_with_the_list():
-    with pytest.raises(UserError, match="expected one of dpo, ipo, kto, orpo, simpo or sft, got 'ppo'"):
+    with pytest.raises(UserError, match="expected one of dpo, .*, simpo, rdpo, kto_noref, kto_zero or sft, got 'ppo'"):
         objective_for("ppo", TrainConfig())
 
 

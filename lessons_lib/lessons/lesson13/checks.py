@@ -6,16 +6,18 @@ import math
 from collections.abc import Callable, Sequence
 
 from lessons_lib import metrics
+from lessons_lib.benchmark.statistics import word
 from lessons_lib.grading.verdict import Mistake, Verdict, check_numbers
 
 POWER = 0.8
 OURS, THEIRS = [1.9, 1.4, 2.2, 1.7, 1.6], [1.6, 1.3, 1.7, 1.6, 1.5]
+OWN = ["a", "b", "c", "d", "e"]  # each seed its own checkpoint
+WORDS = ("ahead", "behind", "equivalent", "cannot tell")
 
 
-def paired_interval(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """[mean, low, high] of ours − theirs over the seeds, at 95 %."""
-    found = metrics.paired_difference(ours, theirs)
-    return [found.estimate, found.low, found.high]
+def paired_interval(ours: Sequence[float], theirs: Sequence[float], checkpoints: Sequence[str]) -> list[float]:
+    """[mean, low, high] of ours − theirs at 95 %, a checkpoint with all its seeds being one unit."""
+    return _interval(ours, theirs, checkpoints)
 
 
 def seeds_for(effect: float, sd: float) -> int:
@@ -36,25 +38,31 @@ def cheapest_plan(effect: float, noise: float, reply_sd: float, run_cost: float,
 PROMPTS = (32, 64, 128, 256, 512, 1024, 2048)
 
 
-def verdict_of(ours: Sequence[float], theirs: Sequence[float], smallest: float) -> str:
-    """ "ours", "theirs", "tie" (no difference as large as `smallest`) or "cannot tell"."""
-    _, low, high = paired_interval(ours, theirs)
-    if low > 0 or high < 0:
-        return "ours" if low > 0 else "theirs"
-    return "tie" if -smallest < low and high < smallest else "cannot tell"
+def verdict_of(ours: Sequence[float], theirs: Sequence[float], checkpoints: Sequence[str], delta: float) -> str:
+    """Of ours: one of `WORDS`; equivalent where no difference as large as `delta` is left."""
+    _, low, high = paired_interval(ours, theirs, checkpoints)
+    return word(metrics.Interval((low + high) / 2, low, high, len(set(checkpoints))), delta)
 
 
 def check_paired_interval(function: Callable) -> Verdict:
-    """Check ``function(ours, theirs)``: [mean, low, high] of the paired difference."""
+    """Check ``function(ours, theirs, checkpoints)``: [mean, low, high] of the paired difference."""
     mistakes = (
-        Mistake("differences the other way round", lambda a, b: paired_interval(b, a), "subtract theirs from ours"),
-        Mistake("√n forgotten", lambda a, b: _interval(a, b, root=False), "divide the standard deviation by √n"),
-        Mistake("1.96 for Student's t", lambda a, b: _interval(a, b, t=1.96), "five seeds take t = 2.776 at 4 degrees"),
-        Mistake("variance divided by n", lambda a, b: _interval(a, b, ddof=0), "with few seeds divide by n − 1"),
+        Mistake("differences the other way round", lambda a, b, c: paired_interval(b, a, c),
+                "subtract theirs from ours"),
+        Mistake("√n forgotten", lambda a, b, c: _interval(a, b, c, root=False), "divide the standard deviation by √n"),
+        Mistake("1.96 for Student's t", lambda a, b, c: _interval(a, b, c, t=1.96),
+                "five units take t = 2.776 at 4 degrees"),
+        Mistake("variance divided by n", lambda a, b, c: _interval(a, b, c, ddof=0), "with few units divide by n − 1"),
         Mistake("not paired", _unpaired, "take the differences first: the seeds share their data and checkpoint"),
-        Mistake("the half width alone", lambda a, b: _halves(paired_interval(a, b)), "low is mean − half width"),
-    )
-    cases = [(OURS, THEIRS), ([0.5, 0.1, -0.2], [0.4, 0.3, 0.1])]
+        Mistake("seeds counted where checkpoints are the units", lambda a, b, c: _interval(a, b, range(len(a))),
+                "runs of one checkpoint are alike: average their differences, then n is the number of checkpoints"),
+        Mistake("the half width alone", lambda a, b, c: _halves(paired_interval(a, b, c)), "low is mean − half width"),
+    )  # fmt: skip
+    cases = [
+        (OURS, THEIRS, OWN),
+        ([0.5, 0.1, -0.2], [0.4, 0.3, 0.1], ["a", "b", "c"]),
+        ([1.2, 1.9, 1.3, 2.1, 1.6, 2.2], [1.0, 1.3, 1.2, 1.4, 1.3, 1.5], ["a", "b", "a", "b", "c", "c"]),
+    ]
     return _check(function, paired_interval, mistakes, cases, "the list [mean, low, high]")
 
 
@@ -88,27 +96,40 @@ def check_cheapest_plan(function: Callable) -> Verdict:
 
 
 def check_verdict_of(function: Callable) -> Verdict:
-    """Check ``function(ours, theirs, smallest)``: "ours", "theirs", "tie" or "cannot tell"."""
+    """Check ``function(ours, theirs, checkpoints, delta)``: one of `WORDS`."""
+    by_zero = lambda *case: v if (v := _by_zero(*case)) in ("ahead", "behind") else verdict_of(*case)  # noqa: E731
     mistakes = (
-        Mistake("the mean decides", lambda a, b, s: "ours" if sum(a) > sum(b) else "theirs",
+        Mistake("the mean decides", lambda a, b, c, d: "ahead" if sum(a) > sum(b) else "behind",
                 "a mean is not a verdict: look at the interval"),
-        Mistake("no evidence taken for a tie", lambda a, b, s: v if (v := verdict_of(a, b, s)) in ("ours", "theirs")
-                else "tie", "an interval from −1 to 1 is no tie; it cannot tell"),
-        Mistake("a tie is never found", lambda a, b, s: v if (v := verdict_of(a, b, s)) in ("ours", "theirs")
-                else "cannot tell", "an interval inside ±smallest says that no difference worth having is there"),
-        Mistake("winner mixed up", lambda a, b, s: verdict_of(b, a, s),
-                "ours − theirs above 0 means that ours is better"),
-        Mistake("smallest against the mean", lambda a, b, s: "tie" if abs(sum(a) - sum(b)) / len(a) < s
-                else verdict_of(a, b, s), "it is the interval's ends that must stay within ±smallest"),
+        Mistake("no evidence taken for equivalence", lambda *case: v if (v := verdict_of(*case)) in ("ahead", "behind")
+                else "equivalent", "an interval from −1 to 1 shows nothing; it cannot tell"),
+        Mistake("equivalence is never found", lambda *case: v if (v := verdict_of(*case)) != "equivalent"
+                else "cannot tell", "an interval inside ±delta says that no difference worth having is there"),
+        Mistake("zero before delta", by_zero,
+                "an interval from 0.01 to 0.1 leaves zero and lies inside ±0.2: more than nothing, less than counts"),
+        Mistake("ahead and behind mixed up", lambda a, b, c, d: verdict_of(b, a, c, d),
+                "ours − theirs above 0 means that ours is ahead"),
+        Mistake("delta against the mean", lambda a, b, c, d: "equivalent" if abs(sum(a) - sum(b)) / len(a) < d
+                else verdict_of(a, b, c, d), "it is the interval's ends that must stay within ±delta"),
+        Mistake("seeds counted where checkpoints are the units",
+                lambda a, b, c, d: verdict_of(a, b, list(map(str, range(len(a)))), d),
+                "take the interval of part 1, whose units are checkpoints"),
     )  # fmt: skip
     cases = [
-        ([x + 0.4 for x in OURS], THEIRS, 0.2),
-        (THEIRS, [x + 0.4 for x in OURS], 0.2),
-        ([1.0, 1.02, 0.98, 1.01], [1.01, 1.0, 0.99, 1.02], 0.2),
-        ([1.0, 2.0, 0.5], [1.5, 0.5, 1.2], 0.2),
-        ([1.0, 2.0, 0.5], [1.5, 0.2, 0.6], 0.2),  # the mean lies outside ±smallest, and nothing can be told either
+        ([x + 0.4 for x in OURS], THEIRS, OWN, 0.2),
+        (THEIRS, [x + 0.4 for x in OURS], OWN, 0.2),
+        ([1.0, 1.02, 0.98, 1.01], [1.01, 1.0, 0.99, 1.02], OWN[:4], 0.2),
+        ([1.0, 2.0, 0.5], [1.5, 0.5, 1.2], OWN[:3], 0.2),
+        ([1.0, 2.0, 0.5], [1.5, 0.2, 0.6], OWN[:3], 0.2),  # the mean lies outside ±delta, and nothing can be told
+        ([1.06, 1.05, 1.04, 1.05], [1.0, 1.0, 1.0, 1.0], OWN[:4], 0.2),  # more than nothing, less than counts
+        ([1.5, 1.5, 1.4, 1.9, 1.9, 1.8], [1.2] * 6, ["a", "a", "a", "b", "b", "b"], 0.2),  # two units, not six
     ]
-    return _check(function, verdict_of, mistakes, cases, 'one of "ours", "theirs", "tie", "cannot tell"')
+    return _check(function, verdict_of, mistakes, cases, "one of " + ", ".join(f'"{word}"' for word in WORDS))
+
+
+def _by_zero(ours, theirs, checkpoints, delta) -> str:
+    _, low, high = paired_interval(ours, theirs, checkpoints)
+    return "ahead" if low > 0 else "behind" if high < 0 else "cannot tell"
 
 
 def _check(function, right, mistakes: Sequence[Mistake], cases: Sequence[tuple], wanted: str) -> Verdict:
@@ -143,17 +164,26 @@ def _shown(value) -> str:
     return repr(value)
 
 
-def _interval(ours, theirs, *, t: float | None = None, ddof: int = 1, root: bool = True) -> list[float]:
-    """A paired interval with one thing changed."""
-    gaps = [a - b for a, b in zip(ours, theirs, strict=True)]
+def _interval(ours, theirs, checkpoints, *, t: float | None = None, ddof: int = 1, root: bool = True) -> list[float]:
+    """A paired interval over checkpoints, with one thing changed."""
+    gaps = _units([a - b for a, b in zip(ours, theirs, strict=True)], checkpoints)
     n, mean = len(gaps), sum(gaps) / len(gaps)
     sd = math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / (n - ddof))
     half = (t or metrics.t_quantile(n - 1)) * sd / (math.sqrt(n) if root else 1)
     return [mean, mean - half, mean + half]
 
 
-def _unpaired(ours, theirs) -> list[float]:
+def _units(values: Sequence[float], checkpoints: Sequence) -> list[float]:
+    """The mean of each checkpoint's values, in the order of their first."""
+    groups: dict[object, list[float]] = {}
+    for value, checkpoint in zip(values, checkpoints, strict=True):
+        groups.setdefault(checkpoint, []).append(value)
+    return [sum(group) / len(group) for group in groups.values()]
+
+
+def _unpaired(ours, theirs, checkpoints) -> list[float]:
     """The interval of two independent groups, of equal variance."""
+    ours, theirs = _units(ours, checkpoints), _units(theirs, checkpoints)
     n = len(ours)
     means = [sum(values) / n for values in (ours, theirs)]
     squares = sum((v - m) ** 2 for values, m in zip((ours, theirs), means, strict=True) for v in values)

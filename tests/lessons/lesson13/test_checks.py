@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lessons_lib import metrics
+from lessons_lib.benchmark import statistics
 from lessons_lib.lessons.lesson13 import checks as checks
 
 SOLUTION = runpy.run_path(Path(__file__).parents[3] / "exercises" / "solutions" / "ex13.py")
@@ -18,8 +19,8 @@ def test_the_solution_passes(name):
     assert getattr(checks, f"check_{name}")(SOLUTION[name])
 
 
-def interval(ours, theirs):
-    return SOLUTION["paired_interval"](ours, theirs)
+def interval(*case):
+    return SOLUTION["paired_interval"](*case)
 
 
 def costs(prompts, effect, noise, reply_sd):
@@ -27,16 +28,17 @@ def costs(prompts, effect, noise, reply_sd):
 
 
 WRONG = [
-    ("paired_interval", lambda a, b: interval(b, a), "other way round"),
-    ("paired_interval", lambda a, b: [m := interval(a, b)[0], m - 0.1, m + 0.1], "[mean, low, high]"),
-    ("paired_interval", lambda a, b: interval(a, b)[0], "[mean, low, high]"),
-    ("paired_interval", lambda a, b: [interval(a, b)], "[mean, low, high]"),
-    ("paired_interval", lambda a, b: True, "[mean, low, high]"),
-    ("paired_interval", lambda a, b: 1 / 0, "raised ZeroDivisionError"),
-    ("paired_interval", lambda a, b: checks._interval(a, b, t=1.96), "Student"),
-    ("paired_interval", lambda a, b: checks._interval(a, b, ddof=0), "n − 1"),
-    ("paired_interval", lambda a, b: checks._interval(a, b, root=False), "√n"),
+    ("paired_interval", lambda a, b, c: interval(b, a, c), "other way round"),
+    ("paired_interval", lambda a, b, c: [m := interval(a, b, c)[0], m - 0.1, m + 0.1], "[mean, low, high]"),
+    ("paired_interval", lambda a, b, c: interval(a, b, c)[0], "[mean, low, high]"),
+    ("paired_interval", lambda a, b, c: [interval(a, b, c)], "[mean, low, high]"),
+    ("paired_interval", lambda a, b, c: True, "[mean, low, high]"),
+    ("paired_interval", lambda a, b, c: 1 / 0, "raised ZeroDivisionError"),
+    ("paired_interval", lambda a, b, c: checks._interval(a, b, c, t=1.96), "Student"),
+    ("paired_interval", lambda a, b, c: checks._interval(a, b, c, ddof=0), "n − 1"),
+    ("paired_interval", lambda a, b, c: checks._interval(a, b, c, root=False), "√n"),
     ("paired_interval", checks._unpaired, "not paired"),
+    ("paired_interval", lambda a, b, c: interval(a, b, range(len(a))), "runs of one checkpoint are alike"),
     ("seeds_for", lambda e, s: 10, "expected"),
     ("seeds_for", lambda e, s: checks.seeds_for(e, s) - 1, "one too few"),
     ("seeds_for", lambda e, s: metrics.seeds_needed(e, s, power=0.5), "one half"),
@@ -48,15 +50,17 @@ WRONG = [
     ("cheapest_plan", lambda *a: checks.cheapest_plan(*a)[::-1], "[seeds, prompts]"),
     ("cheapest_plan", lambda *a: [5, 256], "[seeds, prompts]"),
     ("cheapest_plan", lambda *a: None, "[seeds, prompts]"),
-    ("verdict_of", lambda a, b, s: "ours" if sum(a) > sum(b) else "theirs", "the mean decides"),
-    ("verdict_of", lambda a, b, s: checks.verdict_of(b, a, s), "ours − theirs above 0"),
-    ("verdict_of", lambda a, b, s: "tie" if abs(sum(a) - sum(b)) / len(a) < s else checks.verdict_of(a, b, s),
-     "the interval's ends"),
-    ("verdict_of", lambda a, b, s: "tie", "one of"),
-    ("verdict_of", lambda a, b, s: "tie" if "t" in checks.verdict_of(a, b, s)[:1] or
-     checks.verdict_of(a, b, s) == "cannot tell" else checks.verdict_of(a, b, s), "cannot tell"),
-    ("verdict_of", lambda a, b, s: {"tie": "cannot tell"}.get(v := checks.verdict_of(a, b, s), v), "never found"),
-    ("verdict_of", lambda a, b, s: True, "one of"),
+    ("verdict_of", lambda a, b, c, d: "ahead" if sum(a) > sum(b) else "behind", "the mean decides"),
+    ("verdict_of", lambda a, b, c, d: checks.verdict_of(b, a, c, d), "ours − theirs above 0"),
+    ("verdict_of", lambda a, b, c, d: "equivalent" if abs(sum(a) - sum(b)) / len(a) < d else
+     checks.verdict_of(a, b, c, d), "the interval's ends"),
+    ("verdict_of", lambda *case: "equivalent", "one of"),
+    ("verdict_of", lambda *case: {"cannot tell": "equivalent"}.get(v := checks.verdict_of(*case), v), "cannot tell"),
+    ("verdict_of", lambda *case: {"equivalent": "cannot tell"}.get(v := checks.verdict_of(*case), v), "never found"),
+    ("verdict_of", lambda *case: v if (v := checks._by_zero(*case)) != "cannot tell" else checks.verdict_of(*case),
+     "more than nothing, less than counts"),
+    ("verdict_of", lambda a, b, c, d: checks.verdict_of(a, b, range(len(a)), d), "whose units are checkpoints"),
+    ("verdict_of", lambda *case: True, "one of"),
 ]  # fmt: skip
 
 
@@ -67,8 +71,22 @@ def test_each_wrong_answer_is_explained(name, answer, reason):
     assert reason in verdict.message
 
 
-def test_the_four_cases_have_the_four_verdicts():
-    assert checks.verdict_of([x + 0.4 for x in checks.OURS], checks.THEIRS, 0.2) == "ours"
-    assert checks.verdict_of(checks.THEIRS, [x + 0.4 for x in checks.OURS], 0.2) == "theirs"
-    assert checks.verdict_of([1.0, 2.0, 0.5], [1.5, 0.5, 1.2], 0.2) == "cannot tell"
-    assert checks.verdict_of([1.0, 1.02, 0.98, 1.01], [1.01, 1.0, 0.99, 1.02], 0.2) == "tie"
+def test_the_cases_have_their_verdicts():
+    own = list("abcde")
+    assert checks.verdict_of([x + 0.4 for x in checks.OURS], checks.THEIRS, own, 0.2) == "ahead"
+    assert checks.verdict_of(checks.THEIRS, [x + 0.4 for x in checks.OURS], own, 0.2) == "behind"
+    assert checks.verdict_of([1.0, 2.0, 0.5], [1.5, 0.5, 1.2], own[:3], 0.2) == "cannot tell"
+    assert checks.verdict_of([1.0, 1.02, 0.98, 1.01], [1.01, 1.0, 0.99, 1.02], own[:4], 0.2) == "equivalent"
+
+
+def test_the_interval_is_the_librarys_and_that_of_the_benchmark():
+    own, library = checks.paired_interval(checks.OURS, checks.THEIRS, checks.OWN), metrics.paired_difference
+    found = library(checks.OURS, checks.THEIRS)
+    assert own == pytest.approx([found.estimate, found.low, found.high])
+    gaps, shared = [0.2, 0.6, 0.1, 0.7, 0.3, 0.7], ["a", "b", "a", "b", "c", "c"]
+    theirs = statistics.estimate(gaps, shared).interval()
+    assert checks.paired_interval(gaps, [0.0] * 6, shared) == pytest.approx([theirs.estimate, theirs.low, theirs.high])
+
+
+def test_the_words_are_the_benchmarks():
+    assert set(checks.WORDS) == {*statistics.WORDS, "behind"}
