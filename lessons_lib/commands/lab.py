@@ -20,7 +20,7 @@ EXAMPLE = f"{COMMAND} lab build --size small"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    build = actions.add_parser("build", help="base and SFT checkpoints, their samples, and the card (small: 6 minutes)")
+    build = actions.add_parser("build", help="base and SFT checkpoints, their samples, the card (small: half an hour)")
     build.add_argument("--size", choices=["small", "llama", "large"], default="small",
                        help="46 thousand weights as GPT-2 or as Llama, or 1 million as Llama")  # fmt: skip
     build.add_argument("--out", type=Path, help="folder to build in (default: where the library looks for this size)")
@@ -47,7 +47,8 @@ def _build(arguments: argparse.Namespace) -> None:
 
     device = "cuda" if arguments.size == "large" and torch.cuda.is_available() else "cpu"
     out = arguments.out or checkpoints.ASSETS / arguments.size
-    build.build(out, build.RECIPES[arguments.size], fresh=arguments.fresh, device=device)
+    names = checkpoints.ALL_SFT_NAMES if arguments.size == "small" else checkpoints.SFT_NAMES
+    build.build(out, build.RECIPES[arguments.size], names=names, fresh=arguments.fresh, device=device)
     print(f"built {out} on {device}; what it measures stands in {out / 'CARD.md'}")
 
 

@@ -1,8 +1,9 @@
 """Makes the lab's checkpoints, pools and card from nothing but this code and its seeds: ``lab build``.
 
-One base model reads unrelated text; three SFT checkpoints go on from it, each with its own seed; each SFT
-checkpoint is sampled into a pool. What is already there, made by the same recipe, is not made again, and a build
-that was killed goes on with the artefact it was at. On one machine's CPU the same recipe gives the same bytes.
+One base model reads unrelated text; SFT checkpoints go on from it, each with its own seed: twelve of the small size,
+three of the others. Each SFT checkpoint is sampled into a pool. What is already there, made by the same recipe, is not
+made again, and a build that was killed goes on with the artefact it was at. On one machine's CPU the same recipe gives
+the same bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import itertools
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -67,13 +68,20 @@ RECIPES = {
 
 @one_thread()
 def build(
-    root: Path, recipe: CheckpointRecipe, *, fresh: bool = False, device: str = "cpu", progress: bool = True
+    root: Path,
+    recipe: CheckpointRecipe,
+    *,
+    names: Sequence[str] = checkpoints.SFT_NAMES,
+    fresh: bool = False,
+    device: str = "cpu",
+    progress: bool = True,
 ) -> None:
-    """Make base, sft-0 to sft-2, their pools and CARD.md under `root`.
+    """Make base, the SFT checkpoints, their pools and CARD.md under `root`.
 
     Args:
         root: the folder to build in.
         recipe: what to make.
+        names: of the SFT checkpoints, in the order of their seeds.
         fresh: make everything again. Otherwise what the same recipe has made there is kept, which is right
             as long as the code is the same too.
         device: "cpu" or "cuda".
@@ -83,9 +91,9 @@ def build(
         shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True, exist_ok=True)
     _stage(root / "base", recipe, lambda path: _make_base(path, recipe, device, progress))
-    for seed, name in enumerate(checkpoints.SFT_NAMES):
+    for seed, name in enumerate(names):
         _stage(root / name, recipe, lambda path, seed=seed: _make_sft(path, seed, recipe, device, progress))
-    (root / "CARD.md").write_text(card(root, recipe), encoding="utf-8")
+    (root / "CARD.md").write_text(card(root, recipe, names), encoding="utf-8")
 
 
 def _stage(folder: Path, recipe: CheckpointRecipe, make: Callable[[Path], None]) -> None:
@@ -190,15 +198,16 @@ def _save(model, path: Path) -> None:
     loading.save(model, tokenizer, path)
 
 
-def card(root: Path, recipe: CheckpointRecipe) -> str:
+def card(root: Path, recipe: CheckpointRecipe, names: Sequence[str]) -> str:
     """The model card: how the checkpoints under `root` were made, and what they measure on the validation prompts."""
-    columns = {name: _measure(root / name, recipe) for name in checkpoints.NAMES}
+    columns = {name: _measure(root / name, recipe) for name in ("base", *names)}
     lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for figure in columns["base"]:
         lines.append(f"| {figure} | " + " | ".join(column[figure] for column in columns.values()) + " |")
     replies = len(checkpoints.pool_prompts()) * recipe.per_prompt
     parameters = loading.load(root / "base")[0].num_parameters()
     facts = dict(words=len(world.VOCABULARY), parameters=parameters, replies=replies)
+    facts |= dict(first=names[0], last=names[-1])
     return CARD.format(table="\n".join(lines), recipe=json.dumps(asdict(recipe), indent=2), **facts, **asdict(recipe))
 
 
@@ -226,7 +235,7 @@ measure what becomes of it. The world is `lessons_lib/lab/world.py`; this page a
 
 - **base**: a {architecture} model of {parameters:,} parameters over {words} words, trained for {base_steps} steps of
   {batch_size} texts on unrelated text (diaries; one text in eight is a prompt, mostly answered by more diary).
-- **sft-0, sft-1, sft-2**: base, fine-tuned for {sft_steps} steps of {batch_size} texts with seeds of their own, on
+- **{first} to {last}**: base, fine-tuned for {sft_steps} steps of {batch_size} texts with seeds of their own, on
   imperfect replies to training prompts and, for {replay:.0%} of the texts, on base text again. The replies offer
   another item, state a false price or are rude about as often as the table says: that is what preferences can improve.
 - **pool.npz**: {replies:,} replies of each SFT checkpoint at temperature 1, {per_prompt} to each training and

@@ -46,11 +46,11 @@ def test_sampling_is_deterministic():
 def test_base_and_sft_checkpoints_differ():
     prompt, reply = world.encode("<bos> find a red lamp for ann =>"), world.encode("try the red lamp . <eos>")
     scores = [likelihood.score(checkpoints.load(name)[0], [prompt], [reply]).item() for name in checkpoints.NAMES]
-    assert len({round(score, 3) for score in scores}) == 4
+    assert len({round(score, 3) for score in scores}) == len(checkpoints.NAMES)
     assert scores[0] < min(scores[1:]) - 3
 
 
-@pytest.mark.parametrize("name", checkpoints.SFT_NAMES)
+@pytest.mark.parametrize("name", checkpoints.ALL_SFT_NAMES)
 def test_pool_is_this_checkpoints_own(name):
     """Sampled again with its seed, the first replies are those of the pool (rounding on other machines aside)."""
     pool = checkpoints.pool(name)
@@ -58,11 +58,11 @@ def test_pool_is_this_checkpoints_own(name):
     assert pool.prompts == world.prompts("train") + world.prompts("validation")
     some = range(160)
     model, _ = checkpoints.load(name)
-    again = sampled(model, [pool.prompt(i) for i in some], seed=checkpoints.SFT_NAMES.index(name))
+    again = sampled(model, [pool.prompt(i) for i in some], seed=checkpoints.ALL_SFT_NAMES.index(name))
     assert np.mean([tuple(reply) == pool.replies[i] for i, reply in zip(some, again, strict=True)]) > 0.95
 
 
-@pytest.mark.parametrize("name", checkpoints.SFT_NAMES)
+@pytest.mark.parametrize("name", checkpoints.ALL_SFT_NAMES)
 def test_pool_leaves_room_to_improve(name):
     gold = checkpoints.pool(name).gold
     assert gold.total.mean() == pytest.approx(0.8, abs=0.15) and 1 < gold.total.std() < 1.6
@@ -88,7 +88,7 @@ def test_pool_round_trip(tmp_path):
 
 def test_assets_are_small_and_by_the_current_recipe():
     files = [file for file in (checkpoints.ASSETS / "small").rglob("*") if file.is_file()]
-    assert sum(file.stat().st_size for file in files) < 1_500_000
+    assert sum(file.stat().st_size for file in files) < 4_500_000
     for name in checkpoints.NAMES:
         assert json.loads((checkpoints.folder(name) / "recipe.json").read_text()) == asdict(build.RECIPES["small"])
 
@@ -96,7 +96,7 @@ def test_assets_are_small_and_by_the_current_recipe():
 def test_card_says_what_the_checkpoints_measure():
     """Every number of the card, within what another machine's rounding may change."""
     committed = (checkpoints.ASSETS / "small" / "CARD.md").read_text(encoding="utf-8")
-    again = build.card(checkpoints.ASSETS / "small", build.RECIPES["small"])
+    again = build.card(checkpoints.ASSETS / "small", build.RECIPES["small"], checkpoints.ALL_SFT_NAMES)
     number = re.compile(r"-?\d+\.\d+")
     assert number.sub("", committed) == number.sub("", again)
     pairs = zip(number.findall(committed), number.findall(again), strict=True)
@@ -106,9 +106,9 @@ def test_card_says_what_the_checkpoints_measure():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: checkpoints.load("sft-9"), "expected one of base, sft-0, sft-1, sft-2, got 'sft-9'"),
+        (lambda: checkpoints.load("sft-12"), "expected one of base, sft-0, .*, sft-11, got 'sft-12'"),
         (lambda: checkpoints.load("base", "huge"), "lab build --size huge"),
-        (lambda: checkpoints.pool("base"), "expected one of sft-0, sft-1, sft-2, got 'base'"),
+        (lambda: checkpoints.pool("base"), "expected one of sft-0, .*, sft-11, got 'base'"),
     ],
 )
 def test_errors_say_what_to_do(call, message):
