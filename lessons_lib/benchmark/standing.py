@@ -18,7 +18,7 @@ class Standing(NamedTuple):
 
     Attributes:
         regime, arm: keys of the design.
-        against: the other arm with the highest mean.
+        against: the leader; of the leader itself, the other arm that it is least surely ahead of.
         difference: this arm minus that one, over the seeds of all, with Holm's corrected interval.
         word: what the difference comes to, by `statistics.word`.
     """
@@ -35,8 +35,9 @@ def standings(
 ) -> list[Standing]:
     """Each arm against the best of the others, in each of the regimes that all the arms have run in.
 
-    The leader is held against the runner-up, and whoever follows against the leader, so that one number an arm says
-    whether anything beats it. The correction is over all pairs of a regime's arms.
+    Whoever follows is held against the leader, and the leader against the one whose interval reaches furthest towards
+    it, which need not be the runner-up: so one number an arm says whether anything beats it, and "ahead" is ahead of
+    all. The correction is over all pairs of a regime's arms.
 
     Args:
         table: of `results`, or of the same form.
@@ -61,7 +62,9 @@ def _in_regime(table: pd.DataFrame, regime: str, delta: float, arms: Sequence[st
     pairs = {frozenset(pair[:2]): pair for pair in statistics.compare(scores, checkpoints)}
     found = []
     for arm in arms:
-        against = order[1] if arm == order[0] else order[0]
+        against = order[0]
+        if arm == order[0]:
+            against = min(order[1:], key=lambda other: pairs[frozenset((order[0], other))].difference.low)
         pair = pairs[frozenset((arm, against))]
         gap = pair.difference if pair.better == arm else _turned(pair.difference)
         found.append(Standing(regime, arm, against, gap, statistics.word(gap, delta)))

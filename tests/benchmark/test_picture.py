@@ -27,18 +27,17 @@ def rows(world: World) -> dict:
 
 
 def from_the_runs(runs: pd.DataFrame, regime: str, arm: str, delta: float) -> tuple[float, str]:
-    """The mean difference to the best of the others, and its word, without the module that is tested."""
+    """The difference to the leader, or of the leader to the closest other, and its word, without the tested module."""
     wide = runs[runs["regime"] == regime].pivot(index="seed", columns="arm", values="gold")[list(FIVE)].dropna()
     checkpoints = runs.drop_duplicates("seed").set_index("seed")["checkpoint"].loc[wide.index]
     means = wide.groupby(checkpoints.to_numpy()).mean().mean()
+    pairs = statistics.compare({name: wide[name] for name in FIVE}, checkpoints.tolist())
+    own = {({*pair[:2]} - {arm}).pop(): pair for pair in pairs if arm in pair[:2]}
     best = means.drop(arm).idxmax()
-    (pair,) = [
-        pair
-        for pair in statistics.compare({name: wide[name] for name in FIVE}, checkpoints.tolist())
-        if {pair.better, pair.worse} == {arm, best}
-    ]
-    gap = pair.difference
-    low, high = (gap.low, gap.high) if pair.better == arm else (-gap.high, -gap.low)
+    if means[arm] > means[best]:
+        best = min(own, key=lambda other: own[other].difference.low)
+    gap = own[best].difference
+    low, high = (gap.low, gap.high) if own[best].better == arm else (-gap.high, -gap.low)
     if -delta < low and high < delta:
         word = "equivalent"
     else:
@@ -70,9 +69,9 @@ def test_ahead_is_who_wins_in_the_verdicts(small):
 
 
 def test_a_verdict_turns_with_the_runs(small):
-    """3 points more for SimPO everywhere, and it is ahead everywhere."""
+    """20 points more for SimPO everywhere, and it is ahead everywhere."""
     lifted = small.runs.copy()
-    lifted.loc[lifted["arm"] == "simpo", "gold"] += 3
+    lifted.loc[lifted["arm"] == "simpo", "gold"] += 20
     found = World("small", "lifted", lifted, REGIMES, small.delta).standings
     assert {one.word for one in found if one.arm == "simpo"} == {"ahead"}
     assert {one.word for one in found if one.arm != "simpo"} == {"behind"}
