@@ -210,8 +210,8 @@ def visible(world: str, regimes: Sequence[str], one: str, other: str, *, seeds: 
     from lessons_lib.benchmark import statistics
 
     values, checkpoints = scores(world, tuple(regimes), (one, other))
-    between, within = statistics.spread(values[one] - values[other], checkpoints)
-    return statistics.smallest_visible_effect(between, within, list(range(seeds)))
+    spread = statistics.estimate(values[one] - values[other], checkpoints).sd
+    return statistics.smallest_visible_effect(spread, seeds)
 
 
 # The default

@@ -183,7 +183,6 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
 FIVE = ("dpo", "ipo", "kto", "orpo", "simpo")
 CORE = (*FIVE, "sft", "untouched")  # run before the variants
 TRAINED = tuple(name for name, arm in ARMS.items() if arm.method)
-ANYWHERE = tuple(name for name, arm in ARMS.items() if not arm.imitates_first and arm.method != "kto_noref")
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,11 @@ class MeanEstimate(NamedTuple):
         return Interval(self.mean, self.mean - half_width, self.mean + half_width, self.n)
 
     @property
+    def sd(self) -> float:
+        """The standard deviation of the units that the mean rests on."""
+        return self.error * math.sqrt(self.degrees + 1)
+
+    @property
     def p(self) -> float:
         """The two-sided p-value of a mean of 0; 1 where a single unit says nothing of the error."""
         if not self.degrees or self.mean == 0:

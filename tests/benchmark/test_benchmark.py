@@ -25,6 +25,7 @@ def test_one_run_a_checkpoint_is_students_interval():
     values = [0.1, 0.4, 0.2, 0.7]
     own, student = statistics.estimate(values, list("abcd")).interval(), mean_interval(values)
     assert (own.low, own.high) == pytest.approx((student.low, student.high))
+    assert statistics.estimate(values, list("abcd")).sd == pytest.approx(np.std(values, ddof=1))
 
 
 def test_runs_of_one_checkpoint_are_one_unit_by_hand():

@@ -1,7 +1,6 @@
 """The benchmark's runs: the loop against `training.train`, its data, recording that survives a kill, the command."""
 
 import dataclasses
-import json
 import signal
 import subprocess
 import sys
