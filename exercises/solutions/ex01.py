@@ -2,11 +2,44 @@
 
 import math
 
+import torch
 
-def objective(policy, rewards, reference, beta):
-    expected_reward = sum(p * r for p, r in zip(policy, rewards))
-    kl = sum(p * math.log(p / q) for p, q in zip(policy, reference))
-    return expected_reward - beta * kl
+from lessons_lib.lessons.lesson01.batches import logits_of
+
+
+def my_labels(input_ids, attention_mask, prompt_lengths):
+    place = attention_mask.cumsum(dim=1)  # of each real token in its row, from 1
+    is_response = (attention_mask == 1) & (place > prompt_lengths.unsqueeze(1))
+    return torch.where(is_response, input_ids, -100)
+
+
+def my_logps(logits, labels):
+    targets = labels[:, 1:]
+    is_response = targets != -100
+    logps = logits[:, :-1].log_softmax(dim=-1)
+    picked = logps.gather(2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)
+    return (picked * is_response).sum(dim=1)
+
+
+def my_loss(policy_logits, reference_logits, labels, beta):
+    logratios = my_logps(policy_logits, labels) - my_logps(reference_logits, labels).detach()
+    chosen, rejected = logratios.chunk(2)
+    return -torch.nn.functional.logsigmoid(beta * (chosen - rejected)).mean()
+
+
+def my_steps(policy, reference, batches, beta, learning_rate):
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=learning_rate)
+    losses = []
+    for batch in batches:
+        labels = my_labels(**batch)
+        with torch.no_grad():
+            reference_logits = logits_of(reference, batch)
+        loss = my_loss(logits_of(policy, batch), reference_logits, labels, beta)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
 
 
 def optimal_policy(rewards, reference, beta):
@@ -16,8 +49,3 @@ def optimal_policy(rewards, reference, beta):
 
 def reward_gap(policy, reference, beta, i, j):
     return beta * (math.log(policy[i] / reference[i]) - math.log(policy[j] / reference[j]))
-
-
-def pair_loss(policy, reference, beta, chosen, rejected):
-    gap = reward_gap(policy, reference, beta, chosen, rejected)
-    return math.log1p(math.exp(-gap))

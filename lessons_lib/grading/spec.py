@@ -27,9 +27,10 @@ class Item:
         name: the function, or the plain value, in the learner's notebook; also the `grade_id` of its stub cell.
         points: at most, shared equally by the cases.
         cases: the hidden keyword arguments for one learner, a dictionary a case, drawn from her own random numbers.
-            JSON values; ``{"tensor": [...]}`` reaches the function as a float64 tensor, ``{"facts": {...}}`` as
-            `lessons_lib.advice.decide.Facts`. What stands under `KEPT` is for the judge and never reaches it.
-            None: `name` is a value and not a function, and there is one case.
+            JSON values; ``{"tensor": [...]}`` reaches the function as a float64 tensor, ``{"integers": [...]}`` as
+            one of whole numbers, ``{"bigram": [[...]]}`` as the `lessons_lib.models.bigram.Bigram` of that table,
+            ``{"facts": {...}}`` as `lessons_lib.advice.decide.Facts`. What stands under `KEPT` is for the judge and
+            never reaches it. None: `name` is a value and not a function, and there is one case.
         expected: the right answer to a case, called with the case's arguments as the learner's function is; a tensor
             or a JSON value.
         tolerance: relative, of every number; an absolute 1e-9 is allowed beside it.

@@ -30,6 +30,16 @@ def _decode(value: JSON) -> object:
 
         is_bool = torch.tensor(value["tensor"]).dtype == torch.bool
         return torch.tensor(value["tensor"], dtype=torch.bool if is_bool else torch.float64)
+    if set(value) == {"integers"}:
+        import torch
+
+        return torch.tensor(value["integers"])
+    if set(value) == {"bigram"}:
+        import torch
+
+        from lessons_lib.models.bigram import Bigram
+
+        return Bigram(torch.tensor(value["bigram"], dtype=torch.float64))
     if set(value) == {"facts"}:
         from lessons_lib.advice.decide import Facts
 
