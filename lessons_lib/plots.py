@@ -247,6 +247,7 @@ def seeds_plot(
     alt: str,
     targets: Mapping[str, float] | None = None,
     confidence: float = 0.95,
+    draws: str = "seeds",
 ) -> Picture:
     """Mean over seeds with its interval, this session's own run drawn over it.
 
@@ -257,12 +258,13 @@ def seeds_plot(
         title: the finding, as a sentence. `x_label`, `y_label`: with units. `alt`: for those who cannot see it.
         targets: named heights to mark by a thin horizontal line.
         confidence: of the t-interval of the mean over seeds.
+        draws: what the rows are, where they are not seeds, such as "checkpoints" whose seeds were averaged.
     """
     figure, (ax,) = new_figure(PANEL_WIDTH + 40, PANEL_HEIGHT)
     for index, (name, runs) in enumerate(recorded.items()):
         look = style(name if name in STYLES else index)
         intervals = [mean_interval(column, confidence=confidence) for column in np.asarray(runs, dtype=float).T]
-        label = f"{_shown(name)}, mean of {len(runs)} seeds"
+        label = f"{_shown(name)}, mean of {len(runs)} {draws}"
         ax.plot(x, [i.estimate for i in intervals], label=label, **line_arguments(look))
         ax.fill_between(x, [i.low for i in intervals], [i.high for i in intervals], color=look.colour, alpha=0.18, lw=0)
         if live and name in live:

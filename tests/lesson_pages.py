@@ -1,11 +1,14 @@
 """Lessons as files: their parts, and the minutes that a reader needs. `make minutes` prints the table.
 
-The count is that of the course's rule: about 200 words of prose a minute, 12 s a code cell, 30 s an explorer, 15 s
-a live fine-tune. What follows the link to the exercise (reading depths, takeaways, sources) is not counted.
+Counted are 200 words of prose a minute, 3 s for each line of code that is shown and 3 s for a folded cell, a minute
+an explorer (its prediction and two or three things to try), 20 s of thought a question of the quick check, and the
+seconds that cells take to run, as `tests/notebook_times.py` measured them. What follows the link to the exercise
+(reading depths, takeaways, sources) is not counted, and neither is what is folded behind "go deeper".
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from dataclasses import dataclass
@@ -18,7 +21,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = sorted((ROOT / "notebooks").glob("phase_*/[0-9][0-9]_*.ipynb"))
 WORDS_A_MINUTE = 200
-CODE_SECONDS, EXPLORER_SECONDS, RUN_SECONDS = 12, 30, 15
+LINE_SECONDS, FOLDED_SECONDS, EXPLORER_SECONDS, QUESTION_SECONDS = 3, 3, 60, 20
+UNMEASURED_RUN_SECONDS = 15  # of a live fine-tune whose notebook was not timed
+WAITS = Path(__file__).with_name("notebook_seconds.json")  # notebook -> cell id -> seconds
 LAST_COUNTED = "Exercise"
 EXPLORER = re.compile(r"lessons_lib\.(explorers|lessons\.\w+\.explorer)\b")
 LIVE_RUN = re.compile(r"studies\.run\(|\btrain\(|measure\w*\(")
@@ -44,7 +49,7 @@ class LessonPage:
         parts, heading = {"": []}, ""
         for cell in self.cells:
             pieces = re.split(r"^## (.+)$", cell.source, flags=re.M) if cell.cell_type == "markdown" else [cell.source]
-            parts[heading].append((cell.cell_type, pieces[0]))
+            parts[heading].append((kind_of(cell), pieces[0]))
             for title, text in zip(pieces[1::2], pieces[2::2], strict=True):
                 heading = title.strip()
                 parts.setdefault(heading, []).append(("markdown", text))
@@ -61,13 +66,24 @@ class LessonPage:
         """Words, code cells, explorers and live runs of the counted parts."""
         prose = " ".join(text for kind, text in self.counted if kind == "markdown")
         code = [text for kind, text in self.counted if kind == "code"]
-        explorers = sum(bool(EXPLORER.search(text)) for text in code)
+        shown = [text for text in code if not EXPLORER.search(text)]
         return {
             "words": len(words_of(prose)) + self.question_words,
-            "code": len(code) - explorers,
-            "explorers": explorers,
-            "runs": sum(bool(LIVE_RUN.search(text)) for text in code),
+            "lines": sum(bool(line.strip()) for text in shown for line in text.splitlines()),
+            "folded": sum(kind == "folded" for kind, _ in self.counted),
+            "explorers": len(code) - len(shown),
+            "waits": round(self.waits),
         }
+
+    @cached_property
+    def waits(self) -> float:
+        """Seconds that the notebook's cells take to run."""
+        measured = json.loads(WAITS.read_text(encoding="utf-8")).get(self.path.stem)
+        if measured:
+            return sum(measured.values())
+        return UNMEASURED_RUN_SECONDS * sum(
+            bool(LIVE_RUN.search(text)) for kind, text in self.counted if kind != "markdown"
+        )
 
     @cached_property
     def question_words(self) -> int:
@@ -80,8 +96,9 @@ class LessonPage:
     @cached_property
     def minutes(self) -> float:
         counts = self.counts
-        seconds = CODE_SECONDS * counts["code"] + EXPLORER_SECONDS * counts["explorers"] + RUN_SECONDS * counts["runs"]
-        return counts["words"] / WORDS_A_MINUTE + seconds / 60
+        reading = LINE_SECONDS * counts["lines"] + FOLDED_SECONDS * counts["folded"]
+        trying = EXPLORER_SECONDS * counts["explorers"] + 3 * QUESTION_SECONDS
+        return counts["words"] / WORDS_A_MINUTE + (reading + trying + counts["waits"]) / 60
 
     @property
     def stated(self) -> int:
@@ -89,8 +106,14 @@ class LessonPage:
         return int(re.search(r"\*(\d+) minutes", self.cells[0].source)[1])
 
 
+def kind_of(cell) -> str:
+    """ "markdown", "code", or "folded" for code that stays closed until a reader opens it."""
+    return "folded" if cell.cell_type == "code" and "hide-input" in cell.metadata.get("tags", ()) else cell.cell_type
+
+
 def words_of(markdown: str) -> list[str]:
-    """The words a reader reads: a formula counts as one, addresses and markup as none."""
+    """The words a reader reads: a formula counts as one, addresses, markup and what is folded as none."""
+    markdown = re.sub(r"<details.*?</details>", " ", markdown, flags=re.S)
     text = re.sub(r"<!--.*?-->|<[^>]+>", " ", markdown, flags=re.S)
     text = re.sub(r"\$\$.*?\$\$|\$[^$]+\$", " formula ", text, flags=re.S)
     text = re.sub(r"\]\([^)]*\)", "] ", text)
@@ -101,12 +124,12 @@ LESSONS = [LessonPage(path) for path in PATHS]
 
 
 def table() -> str:
-    rows = ["lesson  stated  counted  words  code cells  explorers  live runs"]
+    rows = ["lesson  stated  counted  words  lines  folded  explorers  waits (s)"]
     for lesson in LESSONS:
         c = lesson.counts
         rows.append(
-            f"{lesson.number:6d}  {lesson.stated:6d}  {lesson.minutes:7.1f}  {c['words']:5d}  {c['code']:10d}  "
-            f"{c['explorers']:9d}  {c['runs']:9d}"
+            f"{lesson.number:6d}  {lesson.stated:6d}  {lesson.minutes:7.1f}  {c['words']:5d}  {c['lines']:5d}  "
+            f"{c['folded']:6d}  {c['explorers']:9d}  {c['waits']:9d}"
         )
     return "\n".join(rows)
 

@@ -6,7 +6,8 @@ writes one small file with its provenance; `recorded` reads that file. Live and 
 function, so a lesson can draw one over the other. ``lessons-lib lab record NAME`` regenerates a file.
 
 A seed draws the preference data, the batch order and the evaluation's samples, and picks the SFT
-checkpoint (the seed modulo their number), so that an interval over seeds includes what the checkpoint does.
+checkpoint (the seed modulo their number). Runs from one checkpoint are no independent draws of it, so intervals go over
+checkpoints: `by_checkpoint` averages the seeds of each first.
 """
 
 from __future__ import annotations
@@ -14,21 +15,25 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from lessons_lib.lab import checkpoints
+from lessons_lib.lab import checkpoints, world
 from lessons_lib.methods import METHODS
 from lessons_lib.recorded import store
 from lessons_lib.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from lessons_lib.lab.evaluation import Evaluator
 
 UNRECORDED = ("epoch", "grad_norm", "learning_rate")
 AVERAGED = {"loss": "mean_loss", "rewards/accuracies": "mean_accuracy"}  # one batch says little of them
@@ -69,6 +74,12 @@ class Study:
     arms: Mapping[str, StudyArm]
     seeds: tuple[int, ...] = tuple(range(6))
     samples: int = 512  # replies to test prompts, scored at each evaluation
+    checkpoints: tuple[str, ...] = checkpoints.SFT_NAMES  # that the seeds begin at, in turn
+    texts: int = 0  # replies kept as text at each evaluation of the first seed, those to the first test prompts
+
+    def checkpoint(self, seed: int) -> str:
+        """The SFT checkpoint that a seed begins at."""
+        return self.checkpoints[seed % len(self.checkpoints)]
 
 
 def run(study: Study, arm: str, seed: int, *, evaluate_every: int | None = None, progress: bool = True) -> pd.DataFrame:
@@ -81,14 +92,14 @@ def run(study: Study, arm: str, seed: int, *, evaluate_every: int | None = None,
 
     Returns:
         The training history (see `lessons_lib.training.loop.train`) with a row for step 0 before it, the columns of
-        `Evaluation.row` filled there, at every `evaluate_every` steps and at the end, and `arm`, `seed` and, for
-        pairs, `margin`: the batch's mean reward margin in nats, not scaled by β or τ. `mean_loss` and `mean_accuracy`
-        are the loss's and the pair accuracy's means over the steps since the measurement before.
+        `Evaluation.row` filled there, at every `evaluate_every` steps and at the end, and `arm`, `seed`, `checkpoint`
+        and, for pairs, `margin`: the batch's mean reward margin in nats, not scaled by β or τ. `mean_loss` and
+        `mean_accuracy` are the loss's and the pair accuracy's means over the steps since the measurement before.
     """
     from lessons_lib.lab.evaluation import Evaluator  # here: whoever reads recorded runs does not wait for torch
     from lessons_lib.training.loop import train
 
-    checkpoint = checkpoints.SFT_NAMES[seed % len(checkpoints.SFT_NAMES)]
+    checkpoint = study.checkpoint(seed)
     evaluator = Evaluator(checkpoints.load(checkpoint)[0], samples=study.samples, seed=seed)
     chosen = study.arms[arm]
     every = evaluate_every or study.config.evaluate_every
@@ -96,8 +107,17 @@ def run(study: Study, arm: str, seed: int, *, evaluate_every: int | None = None,
     model, tokenizer = _start_of(chosen, checkpoint, study, common, progress)
     rows = (chosen.make_rows or study.make_rows)(checkpoints.pool(checkpoint), seed=seed)
     config = dataclasses.replace(common, **chosen.settings)
-    start = {"step": 0, **evaluator.row(model, 0)}
-    result = train(model, rows, chosen.method, config, tokenizer=tokenizer, evaluate=evaluator.row, progress=progress)
+    texts: dict[int, dict] = {}  # of each measured step, the replies that are kept and what they earn
+
+    def measure(model, step: int) -> dict[str, float]:
+        if not study.texts or seed != study.seeds[0]:
+            return evaluator.row(model, step)
+        replies = evaluator.sample(model)
+        texts[step] = _first_replies(evaluator, replies, study.texts)
+        return evaluator(model, replies).row()
+
+    start = {"step": 0, **measure(model, 0)}
+    result = train(model, rows, chosen.method, config, tokenizer=tokenizer, evaluate=measure, progress=progress)
     history = pd.concat([pd.DataFrame([start]), result.history], ignore_index=True)
     if "rewards/margins" in history:
         history["margin"] = history["rewards/margins"] / _reward_scale(chosen.method, config)
@@ -106,7 +126,17 @@ def run(study: Study, arm: str, seed: int, *, evaluate_every: int | None = None,
     for column, mean in AVERAGED.items():
         if column in history:
             history[mean] = history.groupby(stretch)[column].transform("mean")
-    return history.assign(arm=arm, seed=seed)
+    for column in ("replies", "reply_golds") if texts else ():
+        history[column] = [texts[step][column] if step in texts else None for step in history["step"]]
+    return history.assign(arm=arm, seed=seed, checkpoint=checkpoint)
+
+
+def _first_replies(evaluator: Evaluator, replies: list[list[int]], count: int) -> dict:
+    """One reply to each of the first `count` prompts, as text, and its gold reward."""
+    every = len(replies) // len({tuple(prompt) for prompt in evaluator.prompts})  # replies to one prompt
+    kept = range(0, count * every, every)
+    golds = world.gold([world.decode(evaluator.prompts[i]) for i in kept], [replies[i] for i in kept]).total
+    return {"replies": [world.decode(replies[i]) for i in kept], "reply_golds": golds.round(2).tolist()}
 
 
 def record(study: Study, *, command: str, progress: bool = True) -> Path:
@@ -133,12 +163,59 @@ def recorded(study: Study) -> pd.DataFrame:
     return table
 
 
+def transcript(history: pd.DataFrame, arm: str, *, request: int = 0, steps: Sequence[int] | None = None) -> str:
+    """What an arm answered to one test prompt as it was trained, a line a measurement, with its gold reward.
+
+    Args:
+        history: recorded runs of a study that keeps `texts`.
+        arm: which arm.
+        request: number of the test prompt, below `Study.texts`.
+        steps: which measurements; None: all.
+    """
+    rows = history[(history["arm"] == arm) & history["replies"].notna()]
+    lines = [world.prompts("test")[request].removeprefix(world.BOS).removesuffix(world.ARROW).strip()]
+    for step, texts, golds in zip(rows["step"], rows["replies"], rows["reply_golds"], strict=True):
+        if steps is None or step in steps:
+            when = "before training" if step == 0 else f"after {step} steps"
+            lines.append(f"{when:>15}  {golds[request]:5.2f}  {texts[request].removesuffix(world.EOS).strip()}")
+    return "\n".join(lines)
+
+
+def by_checkpoint(history: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
+    """One column of recorded runs as arm name to (checkpoints, steps): what an interval may be taken over.
+
+    Seeds that began at one checkpoint share it, so they are averaged first; the checkpoints are the independent draws.
+    Each stands in the place of its first seed.
+    """
+    found = {}
+    for arm, runs in history.groupby("arm", sort=False):
+        table = runs.pivot_table(index="checkpoint", columns="step", values=column, dropna=False)
+        found[arm] = table.loc[runs.sort_values("seed")["checkpoint"].unique()].to_numpy()
+    return found
+
+
 def by_seed(history: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
     """One column of recorded runs as arm name to (seeds, steps): what `plots.seeds_plot` draws."""
     return {
         arm: runs.pivot(index="seed", columns="step", values=column).to_numpy()
         for arm, runs in history.groupby("arm", sort=False)
     }
+
+
+def settings(study: Study) -> pd.DataFrame:
+    """What each arm of a study was trained with: a row an arm, in the order of the study."""
+    rows = {}
+    for arm in study.arms.values():
+        config = dataclasses.replace(study.config, **arm.settings)
+        strengths = ", ".join(f"{name} = {value:g}" for name, value in config.hyperparameters.items())
+        length = f"{config.max_steps} steps" if config.max_steps else f"{config.epochs} passes"
+        rows[len(rows)] = {
+            "arm": arm.label,
+            "strength": strengths or "none",
+            "learning rate": f"{config.learning_rate:.1e}".replace(".0e", "e").replace("e-0", "e-"),
+            "length": f"{length} of {config.batch_size} rows",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").set_index("arm")
 
 
 def _start_of(arm: StudyArm, checkpoint: str, study: Study, common: TrainConfig, progress: bool):

@@ -30,6 +30,39 @@ def test_by_seed_keeps_each_seed_in_its_row():
     np.testing.assert_array_equal(studies.by_seed(runs, "gold")["a"], [[0.0, 1.0], [10.0, 11.0]])
 
 
+def test_by_checkpoint_averages_the_seeds_that_share_one():
+    runs = pd.DataFrame(
+        {
+            "arm": "a",
+            "checkpoint": ["sft-2", "sft-10", "sft-2"] * 2,  # in the place of their first seeds, not by the alphabet
+            "seed": [0, 1, 2] * 2,
+            "step": [0, 0, 0, 5, 5, 5],
+            "gold": [1.0, 5.0, 3.0, 2.0, None, 4.0],
+        }
+    )
+    np.testing.assert_array_equal(studies.by_checkpoint(runs, "gold")["a"], [[2.0, 3.0], [5.0, np.nan]])
+
+
+def test_seeds_begin_at_the_checkpoints_in_turn():
+    assert [STUDY.checkpoint(seed) for seed in (0, 1, 3)] == ["sft-0", "sft-1", "sft-0"]
+    for study in every_study().values():
+        runs = studies.recorded(study)
+        assert [study.checkpoint(seed) for seed in runs["seed"]] == runs["checkpoint"].tolist()
+
+
+def test_a_transcript_shows_one_request_as_training_goes_on():
+    from lessons_lib.lab import world
+    from lessons_lib.lessons.lesson01.studies import ONE_DPO_RUN
+
+    runs = studies.recorded(ONE_DPO_RUN)
+    asked, *lines = studies.transcript(runs, "dpo", request=1, steps=(0, 60)).splitlines()
+    assert asked in world.prompts("test")[1]
+    assert [line.split("  ")[0].strip() for line in lines] == ["before training", "after 60 steps"]
+    for line in lines:  # the number before a reply is its gold reward
+        gold, text = line[15:].split(maxsplit=1)
+        assert world.gold([world.prompts("test")[1]], [f"{text} <eos>"]).total[0] == pytest.approx(float(gold))
+
+
 @pytest.mark.slow
 def test_a_recorded_run_can_be_made_again():
     """Within tolerances: another machine rounds differently, and a few hundred steps amplify that."""

@@ -1,11 +1,24 @@
-"""Lesson 1's explorer: five losses over one margin, and how hard each pushes."""
+"""Lesson 1's explorers: what β does to the best policy, and five losses over one margin with how hard each pushes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import cache
 
-from lessons_lib import textbook
-from lessons_lib.explorers import Axis, Curve, Explorer, Panel, Readout, Slider, linear_steps, log_steps
+from lessons_lib import bandit, textbook
+from lessons_lib.explorers import (
+    Axis,
+    Bars,
+    Curve,
+    Explorer,
+    Panel,
+    Point,
+    Readout,
+    Slider,
+    linear_steps,
+    log_steps,
+)
 
 # One pair of equal replies, so that the five can share an axis: what one gains in log-prob, the other loses.
 TOKENS = 10
@@ -50,6 +63,96 @@ def push(loss: Callable[[float, float], float], h: float, knob: float, width: fl
 def kept(loss: Callable[[float, float], float], h: float, knob: float) -> float:
     """The push at h as a share of the push at the start, where h = 0."""
     return push(loss, h, knob) / push(loss, 0, knob)
+
+
+# ---------------------------------------------------------------- β, a temperature and a price
+
+REPLIES = ("right", "so-so", "rude", "broken")
+REWARDS = (3.0, 1.0, 0.0, -1.0)  # points
+REFERENCE = (0.1, 0.5, 0.3, 0.1)
+FARTHEST = 0.95 * -math.log(REFERENCE[0])  # nats: a policy that always gives the best reply is log(1/0.1) away
+
+
+@cache
+def best_policy(beta: float) -> tuple[float, ...]:
+    return tuple(bandit.tilted_policy(REWARDS, beta, REFERENCE))
+
+
+def reward_of(policy: tuple[float, ...]) -> float:
+    return sum(p * r for p, r in zip(policy, REWARDS, strict=True))
+
+
+def kl_of(policy: tuple[float, ...]) -> float:
+    return sum(p * math.log(p / q) for p, q in zip(policy, REFERENCE, strict=True) if p)
+
+
+@cache
+def most_reward(kl: float) -> float:
+    """The most reward to be had so many nats from the reference: of the tilted policies, the one at that distance."""
+    low, high = math.log(1e-3), math.log(1e3)  # of β
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if kl_of(best_policy(math.exp(middle))) > kl else (low, middle)
+    return reward_of(best_policy(math.exp(high)))
+
+
+def price_line(kl: float, beta: float) -> float:
+    """All points worth as much as the best policy at β: β points more of reward for each nat of KL."""
+    best = best_policy(beta)
+    return reward_of(best) + beta * (kl - kl_of(best))
+
+
+def log_partition(beta: float) -> float:
+    """log Z of the four replies."""
+    return math.log(sum(q * math.exp(r / beta) for q, r in zip(REFERENCE, REWARDS, strict=True)))
+
+
+def temperature_and_price() -> Explorer:
+    """One β over the best policy's probabilities, and over reward against distance."""
+    return Explorer(
+        name="temperature-and-price",
+        title="One β, seen twice: how sharply the best policy chooses, and what it pays for leaving the reference",
+        sliders=[Slider("beta", "β", log_steps(0.2, 20), default=1.0)],
+        panels=[
+            Panel(
+                "A temperature: low β sharpens the choice, high β leaves the reference",
+                x=Axis("reply to one prompt", categories=REPLIES),
+                y=Axis("probability", 0, 1),
+                marks=[
+                    Bars("reference", lambda reply: REFERENCE[REPLIES.index(reply)], "neutral"),
+                    Bars("best policy at β", lambda reply, beta: best_policy(beta)[REPLIES.index(reply)], "dpo"),
+                ],
+            ),
+            Panel(
+                "A price: stop where another nat would earn less than β points",
+                x=Axis("KL to the reference (nats)", 0, 2.2, points=45),
+                y=Axis("expected reward (points)", 0, 3.5),
+                marks=[
+                    Curve("the most reward at that distance", lambda kl: most_reward(min(kl, FARTHEST)), "dpo"),
+                    Curve("slope β, at the best policy", price_line, "ipo"),
+                    Point(
+                        "best policy",
+                        lambda beta: kl_of(best_policy(beta)),
+                        lambda beta: reward_of(best_policy(beta)),
+                    ),
+                ],
+            ),
+        ],
+        readouts=[
+            Readout(
+                "At β = {beta} the best policy earns {reward:.2f} points {kl:.2f} nats from the reference, and pays "
+                "β · KL = {paid:.2f} for it. What is left, {left:.2f}, is β log Z.",
+                beta=lambda beta: f"{beta:g}",
+                reward=lambda beta: reward_of(best_policy(beta)),
+                kl=lambda beta: kl_of(best_policy(beta)),
+                paid=lambda beta: beta * kl_of(best_policy(beta)),
+                left=lambda beta: beta * log_partition(beta),
+            )
+        ],
+    )
+
+
+# ---------------------------------------------------------------- five losses
 
 
 def five_losses() -> Explorer:

@@ -14,8 +14,10 @@ from lessons_lib.metrics import Interval, mean_interval
 from lessons_lib.recorded import store
 
 STEPS_A_PASS = 10
-AGREEMENT = 0.86  # share of the annotators' labels that agree with gold, before any is flipped
-METHODS = {"DPO": "dpo", "conservative DPO": "cdpo", "IPO": "ipo"}
+# Of two replies the annotators prefer the better one with a probability p that depends on the gap; this is the mean of
+# max(p, 1 − p), the share of their labels that a model agrees with which always says what the majority of them would.
+CEILING = 0.86
+METHODS = {"DPO": "dpo", "conservative DPO": "cdpo"}
 
 
 @cache
@@ -31,7 +33,7 @@ def _runs() -> dict[tuple[str, int], dict[str, list[float]]]:
 
 @cache
 def measured(column: str, method: str, flips: int, passes: float) -> Interval:
-    """The mean over seeds of a column after so many passes, with its 95 % interval."""
+    """The mean of a column after so many passes, with its 95 % interval; each run began at a checkpoint of its own."""
     return mean_interval(_runs()[f"{METHODS[method]}_{flips}", round(passes * STEPS_A_PASS)][column])
 
 
@@ -41,9 +43,12 @@ def passes_recorded() -> tuple[int, ...]:
 
 
 def honest_ceiling(flips: int) -> float:
-    """The share of labels that agree with gold: who learns what is better, and no flip by heart, gets no further."""
+    """The share of labels that agree with the majority of raters: without learning labels by heart one gets no further.
+
+    A flip turns p into p(1 − f) + (1 − p)f, and below a half it leaves the majority where it was.
+    """
     flipped = flips / 100
-    return AGREEMENT * (1 - flipped) + (1 - AGREEMENT) * flipped
+    return CEILING * (1 - flipped) + (1 - CEILING) * flipped
 
 
 def noise_by_passes() -> Explorer:
@@ -76,10 +81,10 @@ def noise_by_passes() -> Explorer:
                 x=Axis("passes over the data", 0, passes[-1], at=passes),
                 y=Axis("training accuracy", 0.4, 1),
                 marks=[
-                    Band("95 % interval over seeds", lambda x, method, flips: accuracy(x, method, flips).low,
+                    Band("95 % interval", lambda x, method, flips: accuracy(x, method, flips).low,
                          lambda x, method, flips: accuracy(x, method, flips).high),
                     Curve("training accuracy", lambda x, method, flips: accuracy(x, method, flips).estimate, dots=True),
-                    Level("labels that agree with gold", honest_ceiling),
+                    Level("the honest ceiling", honest_ceiling),
                     here,
                 ],
                 read_at=passes[-1],
@@ -89,7 +94,7 @@ def noise_by_passes() -> Explorer:
                 x=Axis("passes over the data", at=(0, *passes)),
                 y=Axis("gold reward (points)", -1.5, 2.5),
                 marks=[
-                    Band("95 % interval over seeds", lambda x, method, flips: gold(x, method, flips).low,
+                    Band("95 % interval", lambda x, method, flips: gold(x, method, flips).low,
                          lambda x, method, flips: gold(x, method, flips).high, 1),
                     Curve("gold reward", lambda x, method, flips: gold(x, method, flips).estimate, 1, dots=True),
                     Level("before training", lambda method, flips: gold(0, method, flips).estimate),
@@ -100,8 +105,8 @@ def noise_by_passes() -> Explorer:
         ],
         readouts=[
             Readout(
-                "{method}, {flips} % flipped, {passes} passes: training accuracy {accuracy:.0%}, though only "
-                "{ceiling:.0%} of the labels agree with gold; gold {gold:.2f}, from {start:.2f} before training.",
+                "{method}, {flips} % flipped, {passes} passes: training accuracy {accuracy:.0%}, where an "
+                "honest learner reaches {ceiling:.0%} at most; gold {gold:.2f}, from {start:.2f} before training.",
                 method=lambda method: method,
                 flips=lambda flips: flips,
                 passes=lambda passes: passes,

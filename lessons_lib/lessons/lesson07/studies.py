@@ -40,6 +40,14 @@ NO_IMITATION = Study(
     arms={
         "dpo": StudyArm("DPO alone", "dpo", _DPO, start="base"),
         "simpo": StudyArm("SimPO alone", "simpo", SETTINGS["simpo"], start="base"),
+        # Controls: the imitating arms train at a rate 15 times as large, so the same rate here, and one in between.
+        **{
+            f"{method}_{rate:.0e}".replace("e-0", "e-"): StudyArm(
+                f"{name} alone", method, {**SETTINGS[method], "learning_rate": rate}, start="base"
+            )
+            for method, name in (("dpo", "DPO"), ("simpo", "SimPO"))
+            for rate in (1e-3, _IMITATING["learning_rate"])
+        },
     },
     seeds=(0, 1, 2),  # one for each checkpoint: both end in text that is no reply
 )

@@ -29,4 +29,21 @@ PAST_THE_PEAK = Study(
     seeds=(0, 1, 2),
     samples=256,
 )
-STUDIES = (PAST_THE_PEAK,)
+BATCHES = Study(
+    name="batches",
+    question="Does the peak come at the same number of preferences, or of steps, when a step takes fewer or more?",
+    make_rows=partial(annotators.label_pairs, n=188 * BATCH),
+    config=PAST_THE_PEAK.config,
+    arms={
+        f"dpo_b{rows}": StudyArm(
+            f"DPO, {rows} pairs a step",
+            "dpo",
+            {"hyperparameters": {"beta": 0.1}, "batch_size": rows, "max_steps": steps, "evaluate_every": every},
+        )
+        # By the rule of distance the peak comes after as many steps, so at four times fewer or more preferences.
+        for rows, steps, every in ((8, 100, 10), (128, 45, 5))
+    },
+    seeds=(0, 1, 2),
+    samples=256,
+)
+STUDIES = (PAST_THE_PEAK, BATCHES)
