@@ -35,6 +35,7 @@ def _card(key: str, leaf: Leaf) -> dict:
         "leaf": key,
         "answers": _answers_to(key),
         "made_for": leaf.made_for,
+        "claim": leaf.claim,
         "mechanism": leaf.mechanism,
         "sources": [str(source) for source in leaf.sources],
         "start_with": found.start_with,
@@ -107,3 +108,69 @@ def trl_config(method: str, values: Mapping[str, float] | None = None) -> str:
     ]
     settings.append(f"learning_rate={starts['learning_rate']:g}")
     return f"from {facts.trl.module} import {facts.trl.config}\n\n{facts.trl.config}({', '.join(settings)})"
+
+
+# In words, for pages and the terminal
+
+
+BADGES = {"46k": "in our small models", "135M": "in our pre-trained model", "published": "in published comparisons"}
+_STANDING = {"equivalents": "as good", "cannot_tell": "cannot be told from it", "behind": "behind it", "ahead": "ahead"}
+
+
+def named(methods) -> str:
+    """Methods by name, with commas."""
+    return ", ".join(METHODS[method].name for method in methods)
+
+
+def made_for(card: Mapping) -> str:
+    """What the mechanism names at a leaf."""
+    name = METHODS[card["made_for"]].name
+    return (
+        f"{name} was made for this"
+        if card["claim"] == "ahead"
+        else f"No successor was made for this, so {name} would do"
+    )
+
+
+def standing(card: Mapping) -> str:
+    """What to start with, and how the others at hand stand to it."""
+    said = [f"{words}: {named(card[key])}" for key, words in _STANDING.items() if card[key]]
+    said += [f"{one['label']}, beyond the five, is ahead of it" for one in card["beyond"] if one["word"] == "ahead"]
+    return "; ".join([f"start with {METHODS[card['start_with']].name}", *said])
+
+
+def badges(card: Mapping) -> str:
+    """The three badges in words."""
+    return ", ".join(f"{BADGES[key]}: {badge}" for key, badge in card["badges"].items())
+
+
+def sentence(key: str) -> str:
+    """A leaf in a sentence: what was made for it, whether that is borne out, and what to start with."""
+    card = cards()[key]
+    return f"{made_for(card)}; borne out {badges(card)}. By the runs: {standing(card)}"
+
+
+def regrets_in_words(card: Mapping) -> str:
+    """Each method's expected regret with its interval, least first."""
+    told = (
+        f"{METHODS[method].name} {one['estimate']:.2f} ({one['low']:.2f} to {one['high']:.2f})"
+        for method, one in card["regrets"].items()
+    )
+    return ", ".join(told) or "not measured"
+
+
+def default_sentence(world: str = "46k") -> str:
+    """Which method is never far behind, with its figures; or that nothing was measured."""
+    found = default_card(world)
+    if found is None:
+        return "Nothing has been measured here yet: advice rests on the papers named."
+    name, own = METHODS[found["method"]].name, found["far"][found["method"]]
+    mean = own["mean"]
+    text = (
+        f"When nothing can be told apart: {name}. Over all {found['regimes']} kinds of data in our small models it was "
+        f"{mean['estimate']:.2f} points of gold reward behind the best of the five on average (95 %: {mean['low']:.2f} "
+        f"to {mean['high']:.2f}) and at worst {own['worst']:.2f} ({own['where']}); no other's worst was as small"
+    )
+    if found["least_mean"] != found["method"]:
+        text += f", though {METHODS[found['least_mean']].name} was less far behind on average"
+    return f"{text}."

@@ -96,10 +96,8 @@ def test_known_and_unknown_figures_are_all_there_and_apart():
 
 def test_the_headline_says_how_the_others_stand(found):
     def said(**fields):
-        none = {"equivalents": (), "cannot_tell": (), "behind": ()}
-        return headline(
-            dataclasses.replace(found.recommendation, start_with="dpo", regimes=("clean",), **none | fields)
-        )
+        none = {"start_with": "dpo", "regimes": ("clean",), "equivalents": (), "cannot_tell": (), "behind": ()}
+        return headline(dataclasses.replace(found.recommendation, **none | fields))
 
     assert said(behind=("ipo",)) == "Start with DPO: IPO was behind it."
     assert said(equivalents=("ipo", "kto"), cannot_tell=("orpo",), behind=("simpo",)) == (
@@ -134,7 +132,7 @@ def test_the_advice_is_read_from_the_top(found):
     for line in (*found.recommendation.warnings, *found.recommendation.reasons):
         assert line in flat
     assert "a <file> [red].jsonl" in text  # names with brackets are no markup
-    assert "arXiv 2310.12036" in text and "tau" in text and "SimPO" in text
+    assert "arXiv 2310.12036" in flat and "learning_rate" in flat and "SimPO" in flat
 
 
 def test_lines_stay_within_the_terminal(found):

@@ -1,13 +1,15 @@
-"""``{decision-tree}``: the tree that `lessons_lib.advice.decide` walks, as a nested list that site.css draws.
+"""What pages show of the decision, all of it from `lessons_lib.advice`, so that no page states a verdict by hand.
 
-At each end stands the leaf's card: what to start with, who is as good, what was made for this, and the three badges.
+- ``{decision-tree}``: the tree as a nested list that site.css draws, each end with its leaf's card
+- ``{decision-table}``: a row for each leaf: what was made for it, whether runs bear that out, what to start with
+- ``{decision}`default` `` and ``{decision}`noisy` ``: a sentence; the default, or a leaf by its key
 """
 
 from __future__ import annotations
 
 from docutils import nodes
 from docutils.statemachine import StringList
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from course.outline import read_outline
 
@@ -16,24 +18,16 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _leaf(card: dict, methods, lessons) -> str:
-    def named(keys) -> str:
-        return ", ".join(methods[key].name for key in keys)
+def _leaf(card: dict, lessons: dict[str, int]) -> str:
+    from lessons_lib.advice.cards import badges, made_for, named, standing
 
-    said = [f"Start with **{methods[card['start_with']].name}**"]
-    if card["equivalents"]:
-        said.append(f"as good: {named(card['equivalents'])}")
-    if card["cannot_tell"]:
-        said.append(f"cannot be told from it: {named(card['cannot_tell'])}")
-    made = f"Made for this: {methods[card['made_for']].name} ({{lesson}}`{lessons[card['made_for']]}`)"
-    badges = ", ".join(f"{BADGES[key]}: {badge}" for key, badge in card["badges"].items())
-    return f"{'; '.join(said)}. {made}; that it pays here is, by {badges}."
+    made = f"{made_for(card)} ({{lesson}}`{lessons[card['made_for']]}`)"
+    start = named([card["start_with"]])
+    said = _sentence(standing(card)).replace(f"Start with {start}", f"Start with **{start}**", 1)
+    return f"{said}. {made}; borne out {badges(card)}."
 
 
-BADGES = {"46k": "our small models", "135M": "our pre-trained model", "published": "published comparisons"}
-
-
-def as_markdown(tree, cards, methods, lessons: dict[str, int]) -> list[str]:
+def as_markdown(tree, cards, lessons: dict[str, int]) -> list[str]:
     """Questions as numbered items; under each its answers, those that end the walk with their leaf's card."""
     lines = ["{.tree}"]
     for question in tree.questions.values():
@@ -41,41 +35,59 @@ def as_markdown(tree, cards, methods, lessons: dict[str, int]) -> list[str]:
         for answer in question.answers:
             lines.append(f"   - {_sentence(answer.label)}")
             if answer.then in tree.leaves:
-                lines += ["", f"     {_leaf(cards[answer.then], methods, lessons)}"]
+                lines += ["", f"     {_leaf(cards[answer.then], lessons)}"]
         lines.append("")
     return lines
 
 
-def default_sentence(default: dict | None, methods) -> str:
-    """Which method is never far behind, with its figures; or that nothing was measured."""
-    if default is None:
-        return "Nothing has been measured here yet: this rests on the papers named."
-    name, far = methods[default["method"]].name, default["far"][default["method"]]
-    mean = far["mean"]
-    text = (
-        f"**When nothing can be told apart: {name}.** Over all {default['regimes']} kinds of data in our small models "
-        f"it was {mean['estimate']:.2f} points of gold reward behind the best of the five on average (95 %: "
-        f"{mean['low']:.2f} to {mean['high']:.2f}) and at worst {far['worst']:.2f} ({far['where']}); no other's worst "
-        f"was as small. *(measured here)*"
-    )
-    if default["least_mean"] != default["method"]:
-        text += f" On average {methods[default['least_mean']].name} was less far behind."
-    return text
+def as_table(cards) -> list[str]:
+    """A row for each leaf."""
+    from lessons_lib.advice.cards import BADGES, named, regrets_in_words, standing
+
+    short = {key: words.removeprefix("in ") for key, words in BADGES.items()}
+    head = ["Your data and start", "Made for this", *(f"Borne out by {words}?" for words in short.values())]
+    lines = ["| " + " | ".join([*head, "By the runs", "Expected regret"]) + " |", "|---" * (len(head) + 2) + "|"]
+    for card in cards.values():
+        row = [", ".join(card["answers"]), named([card["made_for"]]), *card["badges"].values(), standing(card)]
+        lines.append("| " + " | ".join([*row, regrets_in_words(card)]) + " |")
+    return lines
+
+
+def lessons_of_methods() -> dict[str, int]:
+    return {one.method: one.number for phase in read_outline(set()) for one in phase.lessons if one.method}
 
 
 class DecisionTree(SphinxDirective):
     def run(self):
-        from lessons_lib.advice.cards import cards, default_card
+        from lessons_lib.advice.cards import cards, default_sentence
         from lessons_lib.advice.decide import load_tree
-        from lessons_lib.methods import METHODS
 
-        lessons = {one.method: one.number for phase in read_outline(set()) for one in phase.lessons if one.method}
-        tree = as_markdown(load_tree(), cards(), METHODS, lessons)
-        lines = [*tree, "", default_sentence(default_card(), METHODS)]
-        box = nodes.container()
-        self.state.nested_parse(StringList(lines, source="lessons_lib.advice.decide"), self.content_offset, box)
-        return box.children
+        lines = [*as_markdown(load_tree(), cards(), lessons_of_methods()), "", default_sentence()]
+        return _parsed(self, lines)
+
+
+class DecisionTable(SphinxDirective):
+    def run(self):
+        from lessons_lib.advice.cards import cards
+
+        return _parsed(self, as_table(cards()))
+
+
+def _parsed(directive: SphinxDirective, lines: list[str]) -> list[nodes.Node]:
+    box = nodes.container()
+    directive.state.nested_parse(StringList(lines, source="lessons_lib.advice"), directive.content_offset, box)
+    return box.children
+
+
+class Decision(SphinxRole):
+    def run(self):
+        from lessons_lib.advice.cards import default_sentence, sentence
+
+        text = default_sentence().removesuffix(".") if self.text == "default" else sentence(self.text)
+        return [nodes.inline(text, text, classes=["decision"])], []
 
 
 def setup(app):
     app.add_directive("decision-tree", DecisionTree)
+    app.add_directive("decision-table", DecisionTable)
+    app.add_role("decision", Decision())
