@@ -6,7 +6,7 @@ computed from the recorded runs, the table of methods and `decision.yaml`; no ve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import cache
 
@@ -113,11 +113,10 @@ def trl_config(method: str, values: Mapping[str, float] | None = None) -> str:
 # In words, for pages and the terminal
 
 
-BADGES = {"46k": "in our small models", "135M": "in our pre-trained model", "published": "in published comparisons"}
 _STANDING = {"equivalents": "as good", "cannot_tell": "cannot be told from it", "behind": "behind it", "ahead": "ahead"}
 
 
-def named(methods) -> str:
+def named(methods: Iterable[str]) -> str:
     """Methods by name, with commas."""
     return ", ".join(METHODS[method].name for method in methods)
 
@@ -141,7 +140,7 @@ def standing(card: Mapping) -> str:
 
 def badges(card: Mapping) -> str:
     """The three badges in words."""
-    return ", ".join(f"{BADGES[key]}: {badge}" for key, badge in card["badges"].items())
+    return ", ".join(f"{evidence.IN[key]}: {badge}" for key, badge in card["badges"].items())
 
 
 def sentence(key: str) -> str:

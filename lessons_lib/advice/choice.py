@@ -163,7 +163,7 @@ def _regime_says(world: str, regime: str) -> str:
 
 def _published(leaf: str) -> Column:
     reports = evidence.reports().get(leaf, ())
-    says = tuple(f"{report.says} [{report.source}]" for report in reports)
+    says = tuple(f"{report.says} ({report.cites})" for report in reports)
     return Column(PUBLISHED, LABELS[PUBLISHED], evidence.published_badge(leaf), (), {}, says or ("nothing found",))
 
 

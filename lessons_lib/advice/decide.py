@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from lessons_lib.advice.choice import PILOT_SEEDS, Choice, Column, choose, pilot
-from lessons_lib.advice.evidence import FIVE, Better, Claim
+from lessons_lib.advice.evidence import FIVE, IN, Better, Claim
 from lessons_lib.errors import UserError
 from lessons_lib.methods import METHODS
 from lessons_lib.metrics import Interval
@@ -516,9 +516,9 @@ def named(methods: Sequence[str], joint: str = "and") -> str:
 def _verdict(leaf: Leaf, found: Choice) -> str:
     """What the evidence makes of the mechanism, and which of the two is followed."""
     made, start = METHODS[leaf.made_for].name, METHODS[found.start_with].name
-    badges = {column.label: column.badge for column in found.columns if column.badge != "not measured"}
+    badges = {IN[column.key]: column.badge for column in found.columns if column.badge != "not measured"}
     ours = [column.badge for column in found.columns[:-1] if column.badge != "not measured"]
-    told = "; ".join(f"{label}: {what}" for label, what in badges.items())
+    told = ", ".join(f"{label}: {what}" for label, what in badges.items())
     if not ours:
         return f"Nothing was measured here, so this follows the mechanism: {start}."
     if not found.rivals:
@@ -527,7 +527,7 @@ def _verdict(leaf: Leaf, found: Choice) -> str:
         return f"{start} is what the mechanism names, too ({told})."
     if "contradicted" in ours:
         return f"The evidence contradicts the mechanism, which names {made} ({told}); this follows the evidence."
-    return f"The mechanism names {made}, and the runs do not bear it out ({told}); this follows the runs."
+    return f"The mechanism names {made}, and runs do not bear that out so far ({told}); this follows the runs."
 
 
 def recommendation_words(leaf: Leaf, found: Choice) -> tuple[Confidence, str, str, str]:

@@ -39,6 +39,9 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "published": "what others published",
     }
 )
+IN: Mapping[str, str] = MappingProxyType(
+    {"46k": "in our small models", "135M": "in our pre-trained model", "published": "in published comparisons"}
+)
 PUBLISHED = "published"
 WORLDS = ("46k", "135M")
 
@@ -263,13 +266,14 @@ class Report:
     """What a published comparison says of a leaf's mechanism.
 
     Attributes:
-        source: a key of the bibliography. says: what it found, in a sentence.
+        source: a key of the bibliography, and `cites` the same in words. says: what it found, in a sentence.
         stance: what that makes of the mechanism's prediction.
         decides: whether it was matched and can tell: several seeds, an interval, or a search for each method. One run
             a cell by a method's own authors is quoted and decides nothing.
     """
 
     source: str
+    cites: str
     says: str
     stance: Badge
     decides: bool = False
@@ -281,7 +285,12 @@ def reports() -> Mapping[str, tuple[Report, ...]]:
     import yaml
 
     raw = yaml.safe_load(resources.files("lessons_lib.advice").joinpath("published.yaml").read_text("utf-8"))
-    return MappingProxyType({leaf: tuple(Report(**record) for record in records) for leaf, records in raw.items()})
+    works = raw.pop("works")
+    made = {
+        leaf: tuple(Report(**record, cites=works[record["source"]]) for record in records)
+        for leaf, records in raw.items()
+    }
+    return MappingProxyType(made)
 
 
 def published_badge(leaf: str) -> Badge:

@@ -209,11 +209,12 @@ def print_match(match: Match, console: Console, options: str = "") -> None:
 
 
 def following(match: Match, source: str) -> Iterator[str]:
-    """The commands that come next."""
+    """The commands that come next; the pilot, which is the cheapest way to know more, last."""
     advice = match.recommendation
     if not advice.instead:
         command = f"{COMMAND} recipe {source} --method {advice.start_with}"
         yield f"Next: {command} --model MODEL --output recipes/{advice.start_with}"
+        yield f"Pilot first: {COMMAND} trial {source} --model MODEL --minutes 30"
 
 
 def sections(match: Match) -> Iterator[tuple[str, list[str]]]:

@@ -138,9 +138,11 @@ def test_the_advice_is_read_from_the_top(found):
 def test_lines_stay_within_the_terminal(found):
     paired = dataclasses.replace(found, profile=dataclasses.replace(found.profile, form="paired"))
     lines = shown(print_match, paired, 60).splitlines()
-    (following,) = (line for line in lines if line.startswith("Next: "))
-    assert following.endswith(f"--output recipes/{found.recommendation.start_with}")  # whole, to be copied
-    assert max(len(line) for line in lines if line != following) <= 60
+    *others, following, pilot = lines  # the last two are whole, to be copied
+    assert following.startswith("Next: ")
+    assert following.endswith(f"--output recipes/{found.recommendation.start_with}")
+    assert pilot == "Pilot first: lessons-lib trial 'a <file> [red].jsonl' --model MODEL --minutes 30"
+    assert max(map(len, others)) <= 60
     assert max(map(len, shown(print_profile, found.profile, 72).splitlines())) <= 72
 
 

@@ -42,9 +42,10 @@ def as_markdown(tree, cards, lessons: dict[str, int]) -> list[str]:
 
 def as_table(cards) -> list[str]:
     """A row for each leaf."""
-    from lessons_lib.advice.cards import BADGES, named, regrets_in_words, standing
+    from lessons_lib.advice.cards import named, regrets_in_words, standing
+    from lessons_lib.advice.evidence import IN
 
-    short = {key: words.removeprefix("in ") for key, words in BADGES.items()}
+    short = {key: words.removeprefix("in ") for key, words in IN.items()}
     head = ["Your data and start", "Made for this", *(f"Borne out by {words}?" for words in short.values())]
     lines = ["| " + " | ".join([*head, "By the runs", "Expected regret"]) + " |", "|---" * (len(head) + 2) + "|"]
     for card in cards.values():
