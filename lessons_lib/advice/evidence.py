@@ -61,7 +61,7 @@ def world_of(key: str) -> World:
     from lessons_lib.benchmark import design, shop_design
 
     if key == "46k":
-        return World(design.REGIMES, design.ARMS, vars(design).get("DELTA", 0.2))
+        return World(design.REGIMES, design.ARMS, design.DELTA)
     return World(shop_design.REGIMES, shop_design.ARMS, shop_design.DELTA)
 
 

@@ -58,9 +58,9 @@ def word_by_hand(world, regimes, one, others):
     tests = []
     for first, second in itertools.combinations(methods, 2):
         gap = statistics.estimate((values[first] - values[second]).loc[seeds].to_numpy(), checkpoints)
-        tests.append((abs(gap.t), first, second, gap))
+        tests.append((gap.p, first, second, gap))
     words, level = {}, None
-    for place, (_, first, second, gap) in enumerate(sorted(tests, key=lambda test: -test[0])):
+    for place, (_, first, second, gap) in enumerate(sorted(tests, key=lambda test: test[0])):
         level = level or 0.05 / (len(tests) - place)
         interval = gap.interval(level)
         if one in (first, second):
