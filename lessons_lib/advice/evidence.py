@@ -104,11 +104,20 @@ def _wide(world: str, regimes: tuple[str, ...], arms: tuple[str, ...]) -> tuple[
     table = runs(world)
     if table is None or not regimes:
         raise UserError(f"{world}: expected regimes that have been measured, got {', '.join(regimes) or 'none'}")
-    table = table[table["regime"].isin(regimes) & table["arm"].isin(arms)]
-    wide = table.pivot_table(index="seed", columns=["arm", "regime"], values="gold")
-    whole = [arm for arm in arms if arm in wide and wide[arm].shape[1] == len(regimes)]
-    wide = wide[whole].dropna()
-    return wide, table.drop_duplicates("seed").set_index("seed")["checkpoint"].loc[wide.index].tolist()
+    every, checkpoints = _every_cell(world)
+    whole = [arm for arm in arms if all((arm, regime) in every for regime in regimes)]
+    wide = every[[(arm, regime) for arm in whole for regime in regimes]].dropna()
+    return wide, checkpoints.loc[wide.index].tolist()
+
+
+@cache
+def _every_cell(world: str) -> tuple[pd.DataFrame, pd.Series]:
+    """(seeds, (arm, regime)) gold rewards of all runs, and the checkpoint of each seed; turned round once a world."""
+    table = runs(world)
+    return (
+        table.pivot_table(index="seed", columns=["arm", "regime"], values="gold"),
+        table.drop_duplicates("seed").set_index("seed")["checkpoint"],
+    )
 
 
 @cache
