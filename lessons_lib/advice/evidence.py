@@ -114,6 +114,8 @@ def _wide(world: str, regimes: tuple[str, ...], arms: tuple[str, ...]) -> tuple[
 def _every_cell(world: str) -> tuple[pd.DataFrame, pd.Series]:
     """(seeds, (arm, regime)) gold rewards of all runs, and the checkpoint of each seed; turned round once a world."""
     table = runs(world)
+    if table is None:
+        raise UserError(f"{world}: no final run has been recorded yet")
     return (
         table.pivot_table(index="seed", columns=["arm", "regime"], values="gold"),
         table.drop_duplicates("seed").set_index("seed")["checkpoint"],

@@ -14,10 +14,9 @@ from html import escape
 
 import pandas as pd
 
-from lessons_lib.benchmark import design, shop_design, standing
+from lessons_lib.benchmark import design, reading, shop_design, shop_reading, standing
 from lessons_lib.benchmark.design import ARMS, FIVE, Regime
 from lessons_lib.benchmark.standing import Standing
-from lessons_lib.recorded import store
 
 LOW, HIGH = -1.1, 0.5  # gold points that a cell spans; what lies outside becomes an arrow at its edge
 TICKS = (-1, 0)
@@ -37,30 +36,25 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class World:
-    """One of the lab's worlds as the picture needs it: its recorded runs, or None before there are any."""
+    """One of the lab's worlds as the picture needs it, with its recorded runs; those without a gold reward drop out."""
 
     key: str
     label: str
-    runs: pd.DataFrame | None
+    runs: pd.DataFrame
     regimes: Mapping[str, Regime]
     delta: float
 
     @cached_property
     def standings(self) -> list[Standing]:
-        return [] if self.runs is None else standing.standings(self.runs, list(self.regimes), self.delta)
+        return standing.standings(self.runs.dropna(subset="gold"), list(self.regimes), self.delta)
 
 
 def worlds() -> tuple[World, World]:
     """The small models' world, and the pre-trained model's."""
-    small, shop = (_recorded(name) for name in ("benchmark", "shop"))
     return (
-        World("small", "small, 46 k weights", small, design.REGIMES, design.DELTA),
-        World("shop", "pre-trained, 135 M weights", shop, shop_design.REGIMES, shop_design.DELTA),
+        World("small", "small, 46 k weights", reading.results(), design.REGIMES, design.DELTA),
+        World("shop", "pre-trained, 135 M weights", shop_reading.final(), shop_design.REGIMES, shop_design.DELTA),
     )
-
-
-def _recorded(name: str) -> pd.DataFrame | None:
-    return store.read(name) if store.has_table(name, store.RECORDED) else None
 
 
 class ResultPicture:

@@ -108,8 +108,10 @@ def test_a_regime_without_all_arms_is_left_out_and_no_runs_say_so():
     part = made({arm: 1.0 for arm in FIVE[:3]}, regime="noisy_40")
     assert [one.regime for one in world(pd.concat([made(LEVEL), part])).standings] == ["clean"] * len(FIVE)
     assert not world(part).standings
-    assert soup(world(None)).select_one("[data-world=shop]").get_text() == "Not run yet."
-    assert picture.in_words(world(None)) == "pre-trained: not run yet."
+    none = world(made(LEVEL).iloc[:0])
+    assert soup(none).select_one("[data-world=shop]").get_text() == "Not run yet."
+    assert picture.in_words(none) == "pre-trained: not run yet."
+    assert not world(made(LEVEL).assign(gold=np.nan)).standings
 
 
 def test_a_text_reader_gets_every_regime_and_every_method(small):
