@@ -602,7 +602,7 @@ def _how_sure(facts: Facts, leaf: str, found: Choice) -> tuple[Confidence, str]:
 
 
 def _carried(found: Choice) -> tuple[Confidence, str]:
-    """How sure the evidence alone makes: "high" takes both of our worlds."""
+    """How sure the evidence alone makes: more than "low" takes both of our worlds."""
     worlds = [column for column in found.columns[:-1] if column.regimes]
     if not worlds:
         return "low", "no matched comparison of ours has tested this"
@@ -612,11 +612,11 @@ def _carried(found: Choice) -> tuple[Confidence, str]:
         return "low", "our two worlds disagree, and this follows the pre-trained model"
     if found.cannot_tell:
         return "low", f"{named(found.cannot_tell)} cannot be told from it by the nearest runs"
-    if found.equivalents:
-        return "moderate", f"{named(found.equivalents)} would do as well, to within what counts"
-    if len(worlds) > 1:
-        return "high", "it is ahead of the others at hand in both of our worlds"
-    return "moderate", f"it is ahead of the others at hand, in {worlds[0].label} alone"
+    level = f"{named(found.equivalents)} would do as well, to within what counts" if found.equivalents else ""
+    if len(worlds) == 1:
+        alone = f"only {worlds[0].label} were measured, and ranks may turn in a larger one"
+        return "low", "; ".join(filter(None, (level, alone)))
+    return ("moderate", level) if level else ("high", "it is ahead of the others at hand in both of our worlds")
 
 
 def _pilot(found: Choice) -> str:
