@@ -1,0 +1,140 @@
+"""The checks of looks.js themselves: a sound page passes, and each fault that they are there for is found, alone."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from browser import browser, served
+
+from lessons_lib.explorers import page as static
+from lessons_lib.lessons.lesson05.explorer import ipo_stops
+from tests.site.looks import editors, findings
+
+pytestmark = pytest.mark.browser
+
+LONG = "Words that wrap into as many lines as their box makes them take, and are read all the same. " * 2
+CELLS = "<td>one more column</td>" * 20
+TABLE = "<table id=table><tbody><tr><th>row</th><td>1,234.5 MB</td><td>−3 ± 0.2 %</td></tr></tbody></table>"
+# A part of each kind that the site's pages are made of.
+BODY = f"""
+<header class="site-header"><a class="brand" href="#"><span>Compare five</span></a></header>
+<nav class="contents" style="height: 120px; overflow-y: auto">
+  <ol><li><a href="#"><b>9</b><span>One lesson</span></a></li>
+  <li><a href="#" aria-current="page"><b>10</b><span>A lesson of two digits</span></a></li></ol></nav>
+<article><section>
+<p id="prose">{LONG}</p>
+<p><button class="button" id="button">Mark as done</button> <input id="field" aria-label="Answer"></p>
+<div class="table-box">{TABLE}</div>
+<div class="highlight"><pre id="code">loss = 0.6931</pre></div>
+<div class="cell tag_try-it"><div class="highlight"><pre>print(1)</pre></div></div>
+{static.html(ipo_stops())}
+</section></article>
+"""
+ON_A_PHONE, ON_A_DESK = 390, 1300
+
+
+def style(rule: str) -> str:
+    return f"document.head.insertAdjacentHTML('beforeend', `<style>{rule}</style>`)"
+
+
+def add(markup: str) -> str:
+    return f"document.querySelector('section').insertAdjacentHTML('afterbegin', `{markup}`)"
+
+
+def narrow(text: str) -> str:
+    return add(f'<p style="width: min-content">{text}</p>')  # a line breaks wherever it may
+
+
+LABELS = "[...document.querySelectorAll('.lx-plot svg')[0].querySelectorAll('text')]"
+ONE_PLACE = f"{LABELS}[1].setAttribute('x', {LABELS}[0].getAttribute('x'))"
+DOTS = "width: 80px; display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap"
+FRAMED = '<p style="border: 1px solid; width: 90px; white-space: nowrap">1,234,567.89 MB</p>'
+DIGITS = ".contents b { width: 1ch !important; white-space: normal !important; overflow-wrap: anywhere }"
+MENU = '<select style="width: 130px"><option>an answer longer than its menu is wide</option></select>'
+MANY = f"document.querySelector('#table tr').innerHTML += '{CELLS}'; {style('#table { white-space: nowrap }')}"
+
+# what is put in: (the one check that finds it, the script that puts it in)
+FAULTS = {
+    "a line over the next": ("text over text", style("#prose { line-height: 0.5 }")),
+    "a paragraph pulled up": ("text over text", style("#prose + p { margin-top: -3rem }")),
+    "two ticks at one place": ("chart labels collide", ONE_PLACE),
+    "a title cut by dots": ("text cut", style(f".brand {{ {DOTS} }}")),
+    "a box too low for its text": ("text cut", style("#prose { height: 2em; overflow: hidden }")),
+    "text left of the page": ("text cut", style("#prose { margin-left: -200px }")),
+    "a word wider than its button": ("text out of its box", style("#button { width: 60px; white-space: nowrap }")),
+    "a number wider than its frame": ("text out of its box", add(FRAMED)),
+    "a menu that cuts its answer": ("menu cuts its choice", add(MENU)),
+    "a slider of 52 px": ("narrow control", style("#ipo-stops-tau { width: 52px !important }")),
+    "a field of 80 px": ("narrow control", style("#field { width: 80px }")),
+    "an editor of 20 letters": ("narrow editor", style(".python-editor { width: 190px !important }")),
+    "a lesson's number in two lines": ("broken number", style(DIGITS)),
+    "a number without its unit": ("broken number", narrow("at 50 % of")),
+    "a number without its sign": ("broken number", narrow("and ± 0.25")),
+    "a number over two elements": ("broken number", narrow("needs <b>16</b> GB")),
+    "text in a chimney": ("squeezed text", style("#prose { width: 60px; overflow-wrap: anywhere }")),
+    "a wide table that loses its names": ("wide table without its first column", MANY),
+    "prose on one line": ("endless line", f"document.querySelector('#code').textContent = '{LONG * 3}'"),
+    "a picture far below its sliders": (
+        "controls out of sight of their picture",
+        style(".lx-panels { margin-top: 800px }"),
+    ),
+    "contents at their top": (
+        "contents hide the page's own line",
+        style(".contents li:first-child { margin-bottom: 300px }"),
+    ),
+    "a box wider than the page": ("page scrolls sideways", add('<div style="width: 120vw; height: 1rem"></div>')),
+}
+
+
+@pytest.fixture(scope="module")
+def chrome(chromium):
+    with browser(chromium) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory, root):
+    folder = tmp_path_factory.mktemp("page")
+    shutil.copytree(root / "book" / "_static", folder, ignore=shutil.ignore_patterns("vendor"), dirs_exist_ok=True)
+    head = '<link rel="stylesheet" href="site.css"><script type="module" src="python-cell.mjs"></script>'
+    with served(folder, head + BODY) as url:
+        yield url
+
+
+@pytest.fixture
+def seen(chrome, address):
+    """The findings of the page after a script has put something into it, as [check, selector and text]."""
+    pages = []
+
+    def look(width: int, script: str = "") -> list[list[str]]:
+        pages.append(chrome.new_page(viewport={"width": width, "height": 844}))
+        pages[-1].goto(address)
+        pages[-1].wait_for_selector(".python-cell-bar")
+        pages[-1].locator(".lx[data-ready=true] .lx-plot svg .lx-curve").first.wait_for(state="attached")
+        if script:
+            pages[-1].evaluate(script)
+        return [line.split(": ", 1) for line in findings(pages[-1]) + editors(pages[-1])]
+
+    yield look
+    for page in pages:
+        page.close()
+
+
+@pytest.mark.parametrize("width", [ON_A_DESK, ON_A_PHONE])
+def test_a_sound_page_has_no_findings(seen, width):
+    assert not seen(width)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_put_in_on_purpose_is_found_and_nothing_else(seen, fault):
+    check, script = FAULTS[fault]
+    assert {name for name, _ in seen(ON_A_PHONE, script)} == {check}
+
+
+def test_every_check_has_a_fault(seen, chrome):
+    page = chrome.new_page()
+    page.set_content("<p>Nothing wrong here.</p>")
+    assert not findings(page)
+    assert set(page.evaluate("looks.names")) == {check for check, _ in FAULTS.values()}
+    page.close()
