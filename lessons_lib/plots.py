@@ -14,6 +14,7 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from hashlib import sha256
 from typing import Any
 
@@ -25,10 +26,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
+from lessons_lib._typography import together
 from lessons_lib.metrics import mean_interval
 
 INK = "#767676"  # at least 4.2:1 on white and on JupyterLab's dark page; becomes `currentColor` in SVG
 PANEL_WIDTH, PANEL_HEIGHT = 360, 250  # narrow enough that a phone shows it at full size
+COLUMN = 720  # CSS pixels of the published page's column
 _TEXT = 12.5
 _RC = {
     "font.size": _TEXT,
@@ -121,7 +124,7 @@ def set_margins(figure: Figure, *, left=54.0, right=10.0, top=8.0, bottom=46.0, 
 
 def wrapped(text: str, width: float, *, least: int = 16) -> str:
     """`text` broken between words into lines that fit into `width` CSS pixels, with room for `least` letters."""
-    return textwrap.fill(text, max(least, int(width / 6.9)), break_long_words=False)
+    return textwrap.fill(together(text), max(least, int(width / 6.9)), break_long_words=False)
 
 
 def label_above(axes: Axes, text: str, *, left: float) -> None:
@@ -175,18 +178,27 @@ def png(figure: Figure, scale: float = 2.0) -> bytes:
 
 
 class Picture:
-    """A finished figure with its alt text; shows itself in JupyterLab, in the book and in GitHub's viewer."""
+    """A finished figure with its alt text; shows itself in JupyterLab, in the book and in GitHub's viewer.
 
-    def __init__(self, figure: Figure, alt: str):
+    `lay_out(width)` draws the figure anew for a width in CSS pixels: the page shows a phone the narrow one and fills a
+    wide column with the other. Without it there is one.
+    """
+
+    def __init__(self, figure: Figure, alt: str, lay_out: Callable[[float], None] | None = None):
         if not alt.strip():
             raise ValueError("alt: expected a sentence that says what the picture shows, got an empty text")
-        self.figure, self.alt = figure, alt
+        self.figure, self.alt, self._lay_out = figure, alt, lay_out
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         alt = html.escape(self.alt, quote=True)
-        picture = svg(self.figure).replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
+        pictures = self._svg('class="lx-narrow"')
+        if self._lay_out and self._width() < COLUMN:
+            narrow = self._width()
+            self._lay_out(COLUMN)
+            pictures += self._svg('class="lx-wide" style="display:none"')  # lessons.css shows it where there is room
+            self._lay_out(narrow)
         return {
-            "text/html": f'<figure class="lx-figure" {self._frame()}>{picture}</figure>',
+            "text/html": f'<figure class="lx-figure" role="img" aria-label="{alt}" {self._frame()}>{pictures}</figure>',
             "image/png": base64.b64encode(png(self.figure)).decode(),
             "text/plain": self.alt,
         }
@@ -197,34 +209,49 @@ class Picture:
         with open(path, "wb") as file:
             file.write(data)
 
+    def _width(self) -> float:
+        return self.figure.get_size_inches()[0] * 72
+
+    def _svg(self, attributes: str) -> str:
+        return f'<div aria-hidden="true" {attributes}>{svg(self.figure)}</div>'
+
     def _frame(self) -> str:
-        """Shown up to a quarter larger than drawn where there is room; what is wide scrolls on a phone."""
-        width = self.figure.get_size_inches()[0] * 72
-        style = f"margin:0;max-width:{1.25 * width:.0f}px"
+        """What is wide scrolls on a phone; a picture of one width is shown up to a quarter larger than drawn."""
+        width = self._width()
+        most = "" if self._lay_out and width < COLUMN else f";max-width:{1.25 * width:.0f}px"
         if width <= PANEL_WIDTH + 40:
-            return f'style="{style}"'
-        return f'style="{style};overflow-x:auto;--lx-least:{width:.0f}px" tabindex="0"'
+            return f'style="margin:0{most}"'
+        return f'style="margin:0{most};overflow-x:auto;--lx-least:{width:.0f}px" tabindex="0"'
 
 
-def _finish(figure: Figure, title: str, alt: str, legend_rows: int = 0) -> Picture:
-    """Title above, room for axis labels and the legend below."""
-    width = figure.get_size_inches()[0] * 72
-    heading = wrapped(title, width - 12)
-    bottom = 50 + 19 * legend_rows
-    top = 16 + 17 * (heading.count("\n") + 1)
-    figure.set_size_inches(width / 72, (figure.get_size_inches()[1] * 72 + top + bottom - 58) / 72)
-    set_margins(figure, top=top + (18 if len(figure.axes) > 1 else 0), bottom=bottom)
-    figure.suptitle(heading, x=6 / width, y=0.99, ha="left", va="top", fontsize=13.5, color=INK)
-    return Picture(figure, alt)
+def _finish(figure: Figure, title: str, alt: str, least: int = 2, left: float = 54.0) -> Picture:
+    """Title above, room for axis labels and the legend of at least so many entries below, at the figure's own width."""
+    drawn_width, drawn_height = figure.get_size_inches() * 72
+    columns = len(figure.axes)
+
+    def lay_out(width: float) -> None:
+        for old in [*figure.legends]:
+            old.remove()
+        height = drawn_height if columns > 1 else drawn_height * (1 + 0.35 * (width / drawn_width - 1))
+        heading = wrapped(title, width - 12)
+        top = 16 + 17 * (heading.count("\n") + 1)
+        figure.set_size_inches(width / 72, height / 72)
+        bottom = 50 + 19 * _legend(figure, figure.axes[0], least)
+        figure.set_size_inches(width / 72, (height + top + bottom - 58) / 72)
+        set_margins(figure, left=left, top=top + (18 if columns > 1 else 0), bottom=bottom)
+        figure.suptitle(heading, x=6 / width, y=0.99, ha="left", va="top", fontsize=13.5, color=INK)
+
+    lay_out(drawn_width)
+    return Picture(figure, alt, lay_out)
 
 
 def _legend(figure: Figure, ax: Axes, least: int = 2) -> int:
-    """One legend under the axes, two entries a row where they fit; its number of rows. Fewer than `least`: none."""
+    """One legend under the axes, as many entries a row as fit; its number of rows. Fewer than `least`: none."""
     handles, labels = ax.get_legend_handles_labels()
     if len(labels) < least:
         return 0
-    half = figure.get_size_inches()[0] * 72 / 2
-    columns = 2 if max(map(len, labels)) * 6.6 + 50 < half else 1  # a letter is about 6.6 px wide, a handle 50
+    entry = max(map(len, labels)) * 6.6 + 50  # a letter is about 6.6 px wide, a handle 50
+    columns = max(1, min(len(labels), int(figure.get_size_inches()[0] * 72 / entry)))
     with matplotlib.rc_context(_RC):
         figure.legend(handles, labels, loc="lower left", ncols=columns, borderaxespad=0.2)
     return -(-len(labels) // columns)
@@ -275,7 +302,7 @@ def seeds_plot(
             )  # fmt: skip
     _mark_targets(ax, targets or {})
     _label_axes(ax, x_label, y_label)
-    return _finish(figure, title, alt, _legend(figure, ax))
+    return _finish(figure, title, alt)
 
 
 def _mark_targets(ax: Axes, targets: Mapping[str, float]) -> None:
@@ -321,7 +348,7 @@ def bars_plot(
         )  # fmt: skip
     _label_axes(ax, x_label, y_label)
     ax.set_xticks(range(len(values)), [_shown(name) for name in values])
-    return _finish(figure, title, alt, _legend(figure, ax, least=1))
+    return _finish(figure, title, alt, least=1)
 
 
 def labelled_bars_plot(
@@ -358,9 +385,60 @@ def labelled_bars_plot(
     if percent:
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
     ax.set_xlabel(x_label)
-    picture = _finish(figure, title, alt)
-    figure.subplots_adjust(left=20 / (PANEL_WIDTH + 40))  # no numbers stand beside this axis
-    return picture
+    return _finish(figure, title, alt, left=20)  # no numbers stand beside this axis
+
+
+def points_plot(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    alt: str,
+    band: tuple[float, float] | None = None,
+    log_x: bool = False,
+) -> Picture:
+    """Single points, one style a series: `series` maps each name to its x and its y values.
+
+    `band` is a range of heights to shade. Other arguments as in `seeds_plot`.
+    """
+    figure, (ax,) = new_figure(PANEL_WIDTH + 40, PANEL_HEIGHT)
+    if band:
+        ax.axhspan(*band, color=INK, alpha=0.12, lw=0)
+    ax.axhline(0, color=INK, lw=1)
+    for index, (name, (xs, ys)) in enumerate(series.items()):
+        look = style(name if name in STYLES else index)
+        ax.plot(
+            xs, ys, look.marker, color=look.colour, markersize=6, markerfacecolor="none", mew=1.5, label=_shown(name)
+        )
+    if log_x:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:,g}")
+    _label_axes(ax, x_label, y_label)
+    return _finish(figure, title, alt)
+
+
+def timeline_plot(works: Sequence[tuple[date, str, str]], *, title: str, alt: str) -> Picture:
+    """A row a work, from the oldest down, a mark at its date; `works` holds (date, name, a method's key or "")."""
+    works = sorted(works)
+    figure, (ax,) = new_figure(PANEL_WIDTH + 40, 40 + 21 * len(works))
+    years = [when.year + (when.timetuple().tm_yday - 1) / 365.25 for when, _, _ in works]
+    middle = (years[0] + years[-1]) / 2
+    for row, (year, (_, name, key)) in enumerate(zip(years, works, strict=True)):
+        look = style(key or "neutral")
+        ax.plot(year, row, look.marker if key else "o", color=look.colour, markersize=9 if key else 5)
+        to_the_right = year < middle  # there is room for the name
+        ax.annotate(
+            name, (year, row), (10 if to_the_right else -10, 0), textcoords="offset points", va="center",
+            ha="left" if to_the_right else "right", fontsize=12, color=INK,
+        )  # fmt: skip
+    ax.set_ylim(len(works) - 0.4, -0.8)
+    ax.set_yticks([])
+    ax.grid(axis="y", visible=False)
+    ax.spines["left"].set_visible(False)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.set_xlabel("first version on arXiv, year")
+    return _finish(figure, title, alt, left=20)
 
 
 def small_multiples(
@@ -382,7 +460,7 @@ def small_multiples(
     high = max(ax.get_ylim()[1] for ax in axes)
     for ax in axes:
         ax.set_ylim(low, high)
-    return _finish(figure, title, alt, _legend(figure, axes[0]))
+    return _finish(figure, title, alt)
 
 
 def _shown(name: str) -> str:

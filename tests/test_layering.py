@@ -27,7 +27,10 @@ LAYERS = {
     2: ["training.*", "memory.*", "explorers.*"],
     1: ["methods", "metrics", "models.*", "bandit", "rlhf", "plots", "quiz", "data.*", "recorded.*"],
     # "" is the package itself
-    0: ["", "losses", "logps", "textbook", "_checks", "_installed", "_numbers", "errors", "_surroundings"],
+    0: [
+        *("", "losses", "logps", "textbook", "errors"),
+        *("_checks", "_installed", "_numbers", "_surroundings", "_typography"),
+    ],
 }
 
 NETWORK = ["data.real", "data.readers", "models.loading", "models.pretrained"]

@@ -13,6 +13,7 @@ from html import escape
 from itertools import zip_longest
 
 from lessons_lib import plots
+from lessons_lib._typography import together
 from lessons_lib.errors import UserError
 from lessons_lib.explorers.core import Axis, Band, Bars, Card, ExplorerSpec, Panel, Point, Slider
 from lessons_lib.explorers.figure import panel_svg
@@ -57,7 +58,10 @@ def spec(explorer: ExplorerSpec, headers: list[dict]) -> dict:
         for panel, series in zip(explorer.panels, explorer.series, strict=True)
     ]
     readouts = [
-        [[literal, next(blocks) if name else None] for literal, name, _ in readout.pieces]
+        [
+            [together(literal, "0" if place else ""), next(blocks) if name else None]
+            for place, (literal, name, _) in enumerate(readout.pieces)
+        ]
         for readout in explorer.readouts
     ]
     return {

@@ -70,7 +70,7 @@ globalThis.looks = (() => {
   function runs(root) {
     const blocks = new Map();
     for (const { node, el } of lines(root)) {
-      if (node.nodeType !== Node.TEXT_NODE || el.closest("pre, svg, mjx-container")) continue;
+      if (node.nodeType !== Node.TEXT_NODE || el.closest("pre, svg, mjx-container, .context")) continue;
       let block = el;
       while (isInline(block) && block !== root) block = block.parentElement;
       if (!blocks.has(block)) blocks.set(block, new Set());
@@ -159,7 +159,7 @@ globalThis.looks = (() => {
 
     "squeezed text": (root) => runs(root).filter((run) => {
       const text = run.text.replace(/\s+/g, " ").trim();
-      return text.length > SQUEEZED.letters && text.length / lineCount(part(run, 0, run.text.length)) < SQUEEZED.a_line;
+      return !run.el.querySelector("br") && text.length > SQUEEZED.letters && text.length / lineCount(part(run, 0, run.text.length)) < SQUEEZED.a_line;
     }).map(({ el, text }) => ({ el, text: text.trim().slice(0, 40) })),
 
     "wide table without its first column": (root) => all(root, "table").filter((table) => {
@@ -171,12 +171,14 @@ globalThis.looks = (() => {
     "endless line": (root) => all(root, "pre").filter((pre) => pre.scrollWidth > ENDLESS)
       .map((el) => ({ el, text: el.textContent.trim().slice(0, 40) })),
 
-    // On a phone: from the first slider to the bottom of the first picture.
+    // On a phone: a slider and the picture that it moves, unless the picture stays while the page moves.
     "controls out of sight of their picture": (root) => all(root, ".lx").filter((explorer) => {
-      const slider = explorer.querySelector(".lx-slider"), plot = explorer.querySelector(".lx-plot");
-      if (!slider || !plot || innerWidth > PHONE) return false;
-      const [a, b] = [slider, plot].map((el) => el.getBoundingClientRect());
-      return Math.max(a.bottom, b.bottom) - Math.min(a.top, b.top) > innerHeight;
+      const panel = explorer.querySelector(".lx-panel"), plot = panel?.querySelector(".lx-plot").getBoundingClientRect();
+      if (!panel || innerWidth > PHONE || getComputedStyle(panel).position === "sticky") return false;
+      return all(explorer, ".lx-slider").some((slider) => {
+        const { top, bottom } = slider.getBoundingClientRect();
+        return Math.max(bottom, plot.bottom) - Math.min(top, plot.top) > innerHeight;
+      });
     }).map((el) => ({ el, text: el.querySelector(".lx-title").textContent })),
 
     "contents hide the page's own line": (root) => all(root, ".contents [aria-current]").filter((el) => {

@@ -77,7 +77,7 @@ FAULTS = {
     "prose on one line": ("endless line", f"document.querySelector('#code').textContent = '{LONG * 3}'"),
     "a picture far below its sliders": (
         "controls out of sight of their picture",
-        style(".lx-panels { margin-top: 800px }"),
+        style(".lx .lx-panel { position: static !important; order: 9 !important; margin-top: 800px !important }"),
     ),
     "contents at their top": (
         "contents hide the page's own line",

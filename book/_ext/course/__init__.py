@@ -11,6 +11,8 @@
 - `notebook_links`: links to what is a notebook but no page
 - `card`: the picture that a link to the site shows elsewhere
 - `decision_tree`: the start page's tree, from `lessons_lib.advice.decide`
+- `tables`: wide ones scroll with their first column in place; those of words are cards on a phone
+- `numbers`: a number, its sign and its unit stay on one line
 - `methods_tables`: the comparison page's tables, from `lessons_lib.methods`
 """
 
@@ -32,11 +34,12 @@ from course import (
     pages,
     python_cell,
     static_math,
+    tables,
 )
 
 PARTS = (
     *(card, cells, day_plan, decision_tree, outline, glossary, methods_tables, notebook_links, pages),
-    *(python_cell, static_math, mathml),
+    *(python_cell, static_math, mathml, tables),
 )
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
+from course import numbers
+
 ROOT = Path(__file__).parents[3]
 WORDS_A_MINUTE = 200
 DESCRIPTION_LENGTH = 160
@@ -98,7 +100,7 @@ def _add_context(app, pagename, templatename, context, doctree):
     body = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')  # as ARIA 1.2 has it
     if PLAN in body:
         body = body.replace(PLAN, app.builder.templates.render("plan.html", context))
-    context["body"] = body
+    context["body"] = body = numbers.keep_together(body)
     context["styles"] = needed(STYLES, body)
     context["modules"] = needed(MODULES, body)
 
@@ -106,14 +108,6 @@ def _add_context(app, pagename, templatename, context, doctree):
 def _reference_pages(env) -> list[tuple[str, str]]:
     names = [name for name in env.toctree_includes.get(env.config.root_doc, []) if not name.startswith("notebooks/")]
     return [(name, env.titles[name].astext()) for name in names]
-
-
-def _box_tables(app, doctree, docname):
-    """A wide table scrolls inside its box, not with the page."""
-    for table in list(doctree.findall(nodes.table)):
-        box = nodes.container(classes=["table-box"])
-        table.replace_self(box)
-        box.append(table)
 
 
 def _set_address(app, config):
@@ -152,6 +146,5 @@ def setup(app):
     app.connect("config-inited", _set_address)
     app.connect("builder-inited", _copy_textbook)
     app.connect("html-collect-pages", _not_found_page)
-    app.connect("doctree-resolved", _box_tables)
     app.connect("html-page-context", _add_context)
     app.connect("build-finished", _start_page_at_root)

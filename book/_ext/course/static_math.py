@@ -7,6 +7,7 @@ MathML that a screen reader reads. A formula that MathJax refuses is a warning, 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -59,7 +60,9 @@ def visit_inline(translator, node):
 
 def visit_block(translator, node):
     html = _typeset(translator, node, display=True)  # before the tag: the number stands beside the formula
-    translator.body.append(translator.starttag(node, "div", CLASS="math math-block"))
+    width = re.search(r'width="([\d.]+ex)"', html)  # a phone shows a wide formula somewhat smaller
+    style = {"STYLE": f"--formula:{width[1]}"} if width else {}
+    translator.body.append(translator.starttag(node, "div", CLASS="math math-block", **style))
     translator.body.append(html)
     if node["number"]:
         translator.body.append(f'<span class="eqno">({get_node_equation_number(translator, node)})</span>')
