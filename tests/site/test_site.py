@@ -13,11 +13,12 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from docutils import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
-from course import glossary, outline, pages, static_math  # noqa: E402
+from course import cells, glossary, numbers, outline, pages, static_math, tables  # noqa: E402
 
 KILOBYTE = 1024
 PAGE_BUDGET = 700 * KILOBYTE  # gzipped, a first visit to a lesson
@@ -243,6 +244,53 @@ def test_workflow_pins_its_actions_and_grants_little():
 
 
 # ---------------------------------------------------------------- the extension's pieces
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("<p>at 50 % of ± 0.2 nats</p>", "<p>at 50~% of ±~0.2~nats</p>"),
+        ("<b>16</b> GB, 5 <a href='#'>nats</a>", "<b>16</b>~GB, 5~<a href='#'>nats</a>"),
+        ("<td>5e-07</td>", '<td><span class="one-line">5e-07</span></td>'),
+        (
+            "<code>sleep 5 s</code> <svg><path d='M0 5 M'/></svg>",
+            "<code>sleep 5 s</code> <svg><path d='M0 5 M'/></svg>",
+        ),
+        ("in 2024 models, 5 seconds", "in 2024 models, 5 seconds"),
+    ],
+)
+def test_a_number_keeps_its_sign_and_unit(written, shown):
+    assert numbers.keep_together(written) == shown.replace("~", "\N{NO-BREAK SPACE}")
+
+
+def _table(*rows):
+    def part(kind, some):
+        entries = [[nodes.entry("", nodes.paragraph("", text)) for text in row] for row in some]
+        return kind("", *(nodes.row("", *row) for row in entries))
+
+    return nodes.table(
+        "", nodes.tgroup("", part(nodes.thead, rows[:1]), part(nodes.tbody, rows[1:]), cols=len(rows[0]))
+    )
+
+
+def test_a_table_of_words_becomes_cards_whose_cells_say_their_columns_name():
+    words = "a sentence that is long enough to wrap"
+    table = _table(("Method", "Idea", "Cost"), ("DPO", words, words))
+    tables.prepare(table)
+    assert "cards" in table["classes"]
+    assert [label.astext() for label in table.findall(nodes.inline)] == ["Idea", "Cost"]
+    numbers_alone = _table(("Method", "Gold", "KL"), ("DPO", "1.25 ± 0.10", "3.5"))
+    tables.prepare(numbers_alone)
+    assert not numbers_alone["classes"] and not list(numbers_alone.findall(nodes.inline))
+
+
+def test_a_picture_stands_before_the_code_that_draws_it():
+    code = nodes.container("", nodes.literal_block("", "plots.bars_plot(values)"), classes=["cell_input"])
+    picture = nodes.raw("", '<figure class="lx-figure"></figure>', format="html")
+    document = nodes.container("", nodes.container("", code, picture, classes=["cell"]))
+    cells._put_pictures_first(document)
+    kinds = [part.astext() for part in document.children[0].children]
+    assert kinds == [picture.astext(), cells.FOLD, "plots.bars_plot(values)", "</details>"]
 
 
 def test_glossary_terms_are_found_longest_first_once_and_as_whole_words():
