@@ -1,5 +1,7 @@
 """The shop's texts: what is recorded can be read, a run of one's own says what it takes, and both are shown."""
 
+import json
+
 import pytest
 
 from lessons_lib.benchmark import shop_explorer, shop_texts
@@ -60,6 +62,30 @@ def test_the_explorer_shows_each_run_at_each_step_for_each_request(some):
     assert said[1].startswith("DPO, few perfect pairs seen often (gold +0.5): dpo on near_deterministic at 0.5 to 3")
     once, often = explorer.evaluate()
     assert [mark[0] for mark in once] == [[0, *SHARES]] and [mark[0] for mark in often] == [[0, *SHARES]] * 2
+
+
+def test_the_recorded_runs_are_whole():
+    """Whatever has been recorded: all steps, all requests, one setting each, and how it was made."""
+    runs = shop_texts.recorded_runs()
+    assert SHOWN[0] in runs
+    for run in runs:
+        rows = shop_texts.recorded(run.arm, run.regime)
+        steps = [round(share * REGIMES[run.regime].steps) for share in (0, *SHARES)]
+        assert sorted((row["step"], row["request"]) for row in rows) == [
+            (step, number) for step in steps for number in range(FIXED)
+        ]
+        assert {(row["strength"], row["learning_rate"]) for row in rows} == {
+            (json.dumps(dict(run.point.strength)), run.point.learning_rate)
+        }
+        assert all(row["cpu_seconds"] > 10 for row in rows)
+    starts = {row["text"] for run in runs for row in shop_texts.recorded(run.arm, run.regime) if row["step"] == 0}
+    assert len(starts) <= FIXED  # all runs begin at the same model and with the same luck
+
+
+def test_the_recorded_explorer_is_small_enough_for_a_page():
+    from lessons_lib.explorers import page
+
+    assert len(page.html(shop_explorer.replies()).encode()) < page.LIMIT
 
 
 def test_ones_own_run_says_first_what_it_takes_and_then_trains(some, monkeypatch, capsys):
