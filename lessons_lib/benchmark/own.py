@@ -28,7 +28,7 @@ from lessons_lib.data.preferences import pairs_to_ratings, prompt_key, ratings_t
 from lessons_lib.errors import UserError
 from lessons_lib.methods import METHODS
 from lessons_lib.metrics import share_interval
-from lessons_lib.training.config import TrainConfig
+from lessons_lib.training.config import TrainConfig, takes_single_replies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,7 +181,7 @@ def train_arm(
     table, model = ARMS[arm], copy.deepcopy(setup.model if model is None else model)
     if table.method is None:
         return model
-    twice = 2 if table.method in ("kto", "sft") else 1
+    twice = 2 if table.takes_single or table.method == "sft" else 1
     config = replace(
         config,
         hyperparameters={**STRENGTHS.get(arm, {}), **setup.strengths.get(arm, {})},
@@ -201,7 +201,7 @@ def train_arm(
 def _rows_of(setup: Setup, method: str) -> list[dict]:
     """What a method trains on."""
     pairs = setup.pairs["train"]
-    if method == "kto":
+    if takes_single_replies(method):
         return setup.thumbs["train"] if setup.thumbs else list(pairs_to_ratings(pairs))
     if method == "sft" and setup.thumbs:
         return [row for row in setup.thumbs["train"] if row["label"]]
@@ -420,9 +420,10 @@ def compare(
     import torch
 
     chains = [(arm,) if isinstance(arm, str) else arm for arm in ("untouched", *arms)]
-    unknown = [arm for chain in chains for arm in chain if arm not in ARMS]
+    known = [arm for arm, facts in ARMS.items() if not facts.imitates_first]  # its two stages are a tuple here
+    unknown = [arm for chain in chains for arm in chain if arm not in known]
     if unknown:
-        raise UserError(f"arms: expected some of {', '.join(ARMS)}, got {', '.join(unknown)}")
+        raise UserError(f"arms: expected some of {', '.join(known)}, got {', '.join(unknown)}")
     setup = load(model, data, max_tokens=max_length, or_invented=True)
     setup.expect(train=batch_size, test=2)
     test = setup.pairs["test"][:test_pairs]

@@ -68,7 +68,7 @@ def lost_by_votes(measure: str = "gold") -> pd.DataFrame:
         own = lost.xs(arm, level="arm").unstack("regime")[regimes].dropna()
         for regime in regimes:
             rows.append((regime, arm, *_ends(own[regime]), bool(same[regime, arm]), len(own)))
-        rows.append(("all", arm, *_ends(own.mean(axis=1)), int(same[regimes, arm].sum()), len(own)))
+        rows.append(("all", arm, *_ends(own.mean(axis=1)), int(same.xs(arm, level="arm")[regimes].sum()), len(own)))
     return pd.DataFrame(rows, columns=["regime", "arm", "mean", "low", "high", "same", "seeds"])
 
 

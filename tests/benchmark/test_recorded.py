@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lessons_lib import benchmark
-from lessons_lib.benchmark import design, record, runs, sizes, tuning
+from lessons_lib.benchmark import design, reading, record, runs, sizes, tuning
 
 
 def test_recorded_runs_are_at_the_recorded_choices():
@@ -94,3 +94,21 @@ def test_a_run_at_the_same_setting_is_taken_from_the_matrix(tmp_path, monkeypatc
     choices.loc[(choices["regime"] == "clean") & (choices["arm"] == "ipo"), "learning_rate"] = 1.0
     record.by_votes(tmp_path, choices, known, regimes=("clean",), progress=False)
     assert made == [("clean", "ipo", seed) for seed in design.SEEDS]
+
+
+def test_runs_chosen_by_votes_are_whole_and_at_the_recorded_choices():
+    chosen, table = tuning.choose(reading.tuned_by_votes(), "votes"), benchmark.by_votes()
+    assert (table.groupby(["regime", "arm"])["seed"].nunique() == len(design.SEEDS)).all()
+    for regime in table["regime"].unique():
+        assert set(table[table["regime"] == regime]["arm"]) == set(design.FIVE)
+    for row in table.to_dict("records"):
+        assert tuning.is_at(row, tuning.point_of(chosen, row["regime"], row["arm"]))
+
+
+def test_where_votes_chose_as_gold_did_nothing_is_lost():
+    lost = benchmark.lost_by_votes()
+    same = lost[(lost["regime"] != "all") & lost["same"].astype(bool)]
+    assert (same[["mean", "low", "high"]] == 0).all().all()
+    means = lost[lost["regime"] != "all"].groupby("arm")["mean"].mean()
+    for row in lost[lost["regime"] == "all"].itertuples():
+        assert row.mean == pytest.approx(means[row.arm]) and row.low <= row.mean <= row.high
