@@ -394,7 +394,7 @@ def test_a_dask_cluster_makes_the_same_table(tmp_path):
         (["--seeds", "a-b"], "--seeds: expected numbers such as 0-11"),
         (["--seeds", "5-1"], "--seeds: expected at least one seed"),
         (["--jobs", "0"], "--jobs: expected at least 1, got 0"),
-        (["--model", "somewhere"], "--model and --data belong together"),
+        (["--model", "somewhere"], "--model: expected --world shop with it"),
         (["--arms", "untouched", "--seeds", "0", "--dask", "tcp://127.0.0.1:9"], "--dask: no scheduler answers"),
     ],
 )
