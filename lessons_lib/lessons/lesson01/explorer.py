@@ -115,7 +115,7 @@ def temperature_and_price() -> Explorer:
         sliders=[Slider("beta", "β", log_steps(0.2, 20), default=1.0)],
         panels=[
             Panel(
-                "A temperature: low β sharpens the choice, high β leaves the reference",
+                "A temperature: low β sharpens the choice, high β keeps to the reference",
                 x=Axis("reply to one prompt", categories=REPLIES),
                 y=Axis("probability", 0, 1),
                 marks=[
@@ -128,7 +128,7 @@ def temperature_and_price() -> Explorer:
                 x=Axis("KL to the reference (nats)", 0, 2.2, points=45),
                 y=Axis("expected reward (points)", 0, 3.5),
                 marks=[
-                    Curve("the most reward at that distance", lambda kl: most_reward(min(kl, FARTHEST)), "dpo"),
+                    Curve("most reward at that KL", lambda kl: most_reward(min(kl, FARTHEST)), "dpo"),
                     Curve("slope β, at the best policy", price_line, "ipo"),
                     Point(
                         "best policy",
