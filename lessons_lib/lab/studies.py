@@ -202,20 +202,21 @@ def by_seed(history: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
     }
 
 
-def settings(study: Study) -> pd.DataFrame:
-    """What each arm of a study was trained with: a row an arm, in the order of the study."""
-    rows = {}
-    for arm in study.arms.values():
+def settings(study: Study) -> str:
+    """What each arm of a study was trained with, as a table in text: a line an arm, in the order of the study."""
+    rows = []
+    for name, arm in study.arms.items():
         config = dataclasses.replace(study.config, **arm.settings)
-        strengths = ", ".join(f"{name} = {value:g}" for name, value in config.hyperparameters.items())
         length = f"{config.max_steps} steps" if config.max_steps else f"{config.epochs} passes"
-        rows[len(rows)] = {
-            "arm": arm.label,
-            "strength": strengths or "none",
-            "learning rate": f"{config.learning_rate:.1e}".replace(".0e", "e").replace("e-0", "e-"),
-            "length": f"{length} of {config.batch_size} rows",
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").set_index("arm")
+        rows.append(
+            {
+                "arm": name,
+                "strength": ", ".join(f"{key} = {value:g}" for key, value in config.hyperparameters.items()) or "none",
+                "learning rate": f"{config.learning_rate:.1e}".replace(".0e", "e").replace("e-0", "e-"),
+                "length": f"{length} of {config.batch_size} rows",
+            }
+        )
+    return pd.DataFrame(rows).to_string(index=False)
 
 
 def _start_of(arm: StudyArm, checkpoint: str, study: Study, common: TrainConfig, progress: bool):

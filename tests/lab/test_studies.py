@@ -50,6 +50,13 @@ def test_seeds_begin_at_the_checkpoints_in_turn():
         assert [study.checkpoint(seed) for seed in runs["seed"]] == runs["checkpoint"].tolist()
 
 
+def test_the_settings_name_every_arm_with_its_rate():
+    first, *lines = studies.settings(STUDY).splitlines()
+    assert first.split() == ["arm", "strength", "learning", "rate", "length"]
+    assert [line.split()[0] for line in lines] == list(STUDY.arms)
+    assert "tau = 0.5" in lines[-1] and "3e-4" in lines[-1] and "300 steps of 16 rows" in lines[-1]
+
+
 def test_a_transcript_shows_one_request_as_training_goes_on():
     from lessons_lib.lab import world
     from lessons_lib.lessons.lesson01.studies import ONE_DPO_RUN
