@@ -32,7 +32,7 @@ from lessons_lib.metrics import mean_interval
 INK = "#767676"  # at least 4.2:1 on white and on JupyterLab's dark page; becomes `currentColor` in SVG
 PANEL_WIDTH, PANEL_HEIGHT = 360, 250  # narrow enough that a phone shows it at full size
 COLUMN = 720  # CSS pixels of the published page's column
-_TEXT = 12.5
+_TEXT, _HEADING = 12.5, 13.5
 _RC = {
     "font.size": _TEXT,
     "axes.titlesize": 13,
@@ -233,13 +233,13 @@ def _finish(figure: Figure, title: str, alt: str, least: int = 2, left: float = 
         for old in [*figure.legends]:
             old.remove()
         height = drawn_height if columns > 1 else drawn_height * (1 + 0.35 * (width / drawn_width - 1))
-        heading = wrapped(title, width - 12)
+        heading = wrapped(title, (width - 12) * _TEXT / _HEADING)  # its letters are wider
         top = 16 + 17 * (heading.count("\n") + 1)
         figure.set_size_inches(width / 72, height / 72)
         bottom = 50 + 19 * _legend(figure, figure.axes[0], least)
         figure.set_size_inches(width / 72, (height + top + bottom - 58) / 72)
         set_margins(figure, left=left, top=top + (18 if columns > 1 else 0), bottom=bottom)
-        figure.suptitle(heading, x=6 / width, y=0.99, ha="left", va="top", fontsize=13.5, color=INK)
+        figure.suptitle(heading, x=6 / width, y=0.99, ha="left", va="top", fontsize=_HEADING, color=INK)
 
     lay_out(drawn_width)
     return Picture(figure, alt, lay_out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from datetime import date
 
 import numpy as np
 import pytest
@@ -63,6 +64,29 @@ def test_small_multiples_share_their_scale():
     assert first.get_ylim() == second.get_ylim()
     assert (first.get_title(), second.get_ylabel()) == ("IPO", "")
     assert 'overflow-x:auto;--lx-least:474px" tabindex="0"' in picture._repr_mimebundle_()["text/html"]
+
+
+def test_a_column_gets_the_picture_at_its_width_and_a_phone_the_narrow_one():
+    picture = seeds(title="A finding in a sentence that a phone shows on two lines and a wide column on one")
+    page = picture._repr_mimebundle_()["text/html"]
+    widths = [float(width) for width in re.findall(r'<svg [^>]*?width="([\d.]+)"', page)]
+    assert widths == [400, plots.COLUMN]
+    headings = [len(re.findall("A finding|phone shows", half)) for half in page.split('class="lx-wide"')]
+    assert headings == [2, 2] and page.count("display:none") == 1
+    assert picture.figure.get_size_inches()[0] * 72 == pytest.approx(400), "as it was before it was shown"
+
+
+def test_points_and_a_timeline_stand_where_their_numbers_are():
+    points = plots.points_plot(
+        {"dpo": ([10, 100], [1.0, -2.0])}, title="Small errors", x_label="MB", y_label="error (%)", alt="Two points.",
+        band=(-2, 2), log_x=True,
+    )  # fmt: skip
+    (ax,) = points.figure.axes
+    assert ax.get_xscale() == "log" and list(ax.lines[-1].get_ydata()) == [1.0, -2.0]
+    works = [(date(2024, 7, 1), "SimPO", "simpo"), (date(2020, 1, 1), "An older work", "")]
+    (ax,) = plots.timeline_plot(works, title="Two works", alt="Two works.").figure.axes
+    assert [line.get_xdata()[0] for line in ax.lines] == pytest.approx([2020, 2024.5], abs=0.01)
+    assert [text.get_text() for text in ax.texts] == ["An older work", "SimPO"]
 
 
 def test_shown_as_svg_with_alt_text_in_the_pages_colours():
