@@ -355,13 +355,13 @@ class Trial:
             if self._missing(seed) and time.monotonic() + self._block_seconds() > end:
                 break
             for arm in ("untouched", *self.plan.arms):
-                self._final(arm, seed, self.rate(arm))
+                self._final(arm, seed, None if arm == "untouched" else self.rate(arm))
         return self.rows
 
-    def rate(self, arm: str) -> float | None:
+    def rate(self, arm: str) -> float:
         """The learning rate with the best validation accuracy; of equals, the lower one."""
         tried = {row["learning_rate"]: row["accuracy"] for row in self.rows if _is(row, "search", arm)}
-        return max(sorted(tried), key=tried.__getitem__) if tried else None
+        return max(sorted(tried), key=tried.__getitem__)
 
     def _searched(self, arm: str) -> None:
         """The search for an arm's learning rate; its best model is measured with the first seed."""
@@ -374,10 +374,23 @@ class Trial:
             started = time.perf_counter()
             model, broken = self._train(arm, SEARCH_SEED, rate)
             accuracy = fmean(own.wins(self.setup, model, self.validation, self.config).values()) if model else 0.0
-            self._keep("search", arm, SEARCH_SEED, rate, started, accuracy=accuracy, broken=broken)
-            if self.rate(arm) == rate:
+            if model and accuracy > self._best_so_far(arm):
                 best = model
-        self._final(arm, SEARCH_SEED, self.rate(arm), best)
+                own.keep_weights(model, self._best_file(arm, rate))
+            self._keep("search", arm, SEARCH_SEED, rate, started, accuracy=accuracy, broken=broken)
+        rate = self.rate(arm)
+        kept = self._best_file(arm, rate)
+        if best is None and kept.is_file():  # trained before a kill
+            best = own.kept_weights(self.setup, self.config, kept)
+        self._final(arm, SEARCH_SEED, rate, best)
+        for file in self.folder.glob(f"best_{arm}_*"):
+            file.unlink()
+
+    def _best_so_far(self, arm: str) -> float:
+        return max((row["accuracy"] for row in self.rows if _is(row, "search", arm)), default=-1.0)
+
+    def _best_file(self, arm: str, rate: float) -> Path:
+        return self.folder / f"best_{arm}_{rate:g}.pt"
 
     def _final(self, arm: str, seed: int, rate: float | None, model: Any = None) -> None:
         """Measure an arm's model on test prompts; it is trained first where it is not at hand."""

@@ -208,6 +208,26 @@ def _rows_of(setup: Setup, method: str) -> list[dict]:
     return pairs
 
 
+def keep_weights(model, path: Path) -> None:
+    """Write what was trained of a model, whole or not at all; `kept_weights` puts it back."""
+    import torch
+
+    unfinished = path.with_suffix(".new")
+    torch.save({name: value for name, value in model.named_parameters() if value.requires_grad}, unfinished)
+    unfinished.replace(path)
+
+
+def kept_weights(setup: Setup, config: TrainConfig, path: Path):
+    """The model whose weights `keep_weights` wrote, trained from the setup's with this configuration."""
+    import torch
+
+    from lessons_lib.training.loop import trainable
+
+    model = trainable(copy.deepcopy(setup.model), config)
+    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=False)
+    return model.eval()
+
+
 def measure(setup: Setup, model, pairs: Sequence[dict], config: TrainConfig) -> dict[str, float]:
     """Pair accuracy, and what became of chosen and rejected responses, in nats against the model at the start.
 

@@ -121,7 +121,7 @@ def train(
     objective = objective_for(method, config)
     accelerator = make_accelerator()
     progress = progress and accelerator.is_main_process
-    model = _trainable(model, config).eval()
+    model = trainable(model, config).eval()
     if not is_sharded(accelerator):  # which takes the weights to their devices slice by slice
         model.to(accelerator.device)
     rows = tokens_of(data, objective, model, tokenizer, config).to(accelerator.device)
@@ -267,7 +267,7 @@ def learning_rate_factor(step: int, steps: int, config: TrainConfig) -> float:
     return {"linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2, "constant": 1.0}[config.schedule]
 
 
-def _trainable(model: Any, config: TrainConfig) -> Any:
+def trainable(model: Any, config: TrainConfig) -> Any:
     """The model with adapters if asked for, its own or new ones; refused where weights are too coarse to train."""
     ranks = {adapters.r for adapters in getattr(model, "peft_config", {}).values()}
     if ranks and config.lora_rank and ranks != {config.lora_rank}:

@@ -207,6 +207,18 @@ def test_replies_are_measured(folder, pairs):
     assert own.sampled(setup, trained, rows, most_tokens=12, seed=3) == after
 
 
+@pytest.mark.parametrize("rank", [None, 2])
+def test_weights_that_were_kept_are_those_that_were_trained(rank, folder, pairs, tmp_path):
+    setup = own.load(folder, str(pairs))
+    config = TrainConfig(batch_size=4, max_steps=2, learning_rate=3e-3, lora_rank=rank)
+    trained = own.train_arm(setup, "dpo", config)
+    own.keep_weights(trained, tmp_path / "best.pt")
+    again = own.kept_weights(setup, config, tmp_path / "best.pt")
+    rows = setup.pairs["test"]
+    assert own.measure(setup, again, rows, config) == pytest.approx(own.measure(setup, trained, rows, config))
+    assert own.measure(setup, again, rows, config)["margin"] != 0
+
+
 def test_repetition_counts_what_stood_before():
     assert own.repetition([5, 5, 5, 5, 5, 5]) == pytest.approx(2 / 3)  # three sequences of four, one of them new
     assert own.repetition([1, 2, 3]) == 0.0  # too short to repeat
