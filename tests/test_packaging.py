@@ -95,7 +95,7 @@ def metadata(monkeypatch):
     ("module", "extra"),
     [("numpy", ""), ("yaml", ""), ("torch", "train"), ("torch.nn", "train"), ("peft", "train"), ("datasets", "train"),
      ("transformers", "train"), ("matplotlib.pyplot", "learn"), ("jupyterlab", "learn"), ("ipywidgets", "learn"),
-     ("text2qti", "teach"), ("psutil", "teach"), ("trl", "dev"), ("sphinx", "dev"), ("lessons_lib", None),
+     ("text2qti", "teach"), ("psutil", "train"), ("trl", "dev"), ("sphinx", "dev"), ("lessons_lib", None),
      ("numpyro", None), ("num", None)],
 )  # fmt: skip
 def test_the_extra_of_a_module(metadata, module, extra):
