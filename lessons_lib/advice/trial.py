@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -226,10 +227,11 @@ def reply_tokens(setup: Setup) -> int:
 def plan_for(setup: Setup, ask: Ask, config: TrainConfig, costs: Costs, seconds_left: float) -> Plan:
     """The plan for what is left of the minutes."""
     weights = sum(parameter.numel() for parameter in setup.model.parameters())
+    train, validation, test = (len(setup.rows[name]) for name in SHARES)
     return choose(
         ask.methods,
         ask.learning_rates or default_rates(weights, lora=bool(config.lora_rank)),
-        Rows(*(len(setup.rows[name]) for name in SHARES)),
+        Rows(train // 2 if setup.thumbs else train, validation, test),
         costs,
         seconds_left,
         batch_size=config.batch_size,
@@ -359,9 +361,14 @@ class Trial:
         return self.rows
 
     def rate(self, arm: str) -> float:
-        """The learning rate with the best validation accuracy; of equals, the lower one."""
+        """The learning rate of an arm: the highest whose validation accuracy is within a standard error of the best.
+
+        Accuracy reads the sign of what a response gained, and a rate that hardly moves the model may have it right. Of
+        rates that validation cannot tell apart, the highest shows most in the replies of a run this short.
+        """
         tried = {row["learning_rate"]: row["accuracy"] for row in self.rows if _is(row, "search", arm)}
-        return max(sorted(tried), key=tried.__getitem__)
+        error = 0.5 / math.sqrt(len({prompt_key(row["prompt"]) for row in self.validation}))
+        return max(rate for rate, accuracy in tried.items() if accuracy >= max(tried.values()) - error)
 
     def _searched(self, arm: str) -> None:
         """The search for an arm's learning rate; its best model is measured with the first seed."""
@@ -374,20 +381,21 @@ class Trial:
             started = time.perf_counter()
             model, broken = self._train(arm, SEARCH_SEED, rate)
             accuracy = fmean(own.wins(self.setup, model, self.validation, self.config).values()) if model else 0.0
-            if model and accuracy > self._best_so_far(arm):
-                best = model
+            if model:
                 own.keep_weights(model, self._best_file(arm, rate))
             self._keep("search", arm, SEARCH_SEED, rate, started, accuracy=accuracy, broken=broken)
-        rate = self.rate(arm)
-        kept = self._best_file(arm, rate)
+            best = model if self.rate(arm) == rate else best
+            self._drop_weights(arm, but=self.rate(arm))
+        kept = self._best_file(arm, self.rate(arm))
         if best is None and kept.is_file():  # trained before a kill
             best = own.kept_weights(self.setup, self.config, kept)
-        self._final(arm, SEARCH_SEED, rate, best)
-        for file in self.folder.glob(f"best_{arm}_*"):
-            file.unlink()
+        self._final(arm, SEARCH_SEED, self.rate(arm), best)
+        self._drop_weights(arm)
 
-    def _best_so_far(self, arm: str) -> float:
-        return max((row["accuracy"] for row in self.rows if _is(row, "search", arm)), default=-1.0)
+    def _drop_weights(self, arm: str, but: float | None = None) -> None:
+        for file in self.folder.glob(f"best_{arm}_*"):
+            if but is None or file != self._best_file(arm, but):
+                file.unlink()
 
     def _best_file(self, arm: str, rate: float) -> Path:
         return self.folder / f"best_{arm}_{rate:g}.pt"

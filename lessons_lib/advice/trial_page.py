@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SHOWN = 4  # prompts whose replies are set side by side
+HARDLY = 0.1  # nats a reply
 HEAD = ("", "length, tokens", "ended", "repetition", "KL to the start, nats")
 EXPLAINED = (
     "Length in tokens, the end token included. Ended: the share of replies that came to their end within the limit. "
@@ -58,6 +59,12 @@ def left_open(outcome: Outcome, plan: Plan, told: Sequence[str]) -> list[str]:
         found.append(
             f"Planned were {plan.seeds} seeds; the minutes held {outcome.seeds}. The same command with more --minutes "
             "makes the others."
+        )
+    still = [name(arm) for arm in outcome.accuracy if outcome.replies[arm]["kl"] < HARDLY]
+    if still:
+        found.append(
+            f"{', '.join(still)} hardly moved (KL below {HARDLY} nats a reply): replies are almost the untouched "
+            "model's, and a longer run may tell another story."
         )
     for edge, say in (("highest", "higher"), ("lowest", "lower")):
         arms = [name(arm) for arm, found_at in outcome.edges.items() if found_at == edge]

@@ -20,7 +20,7 @@ from lessons_lib.metrics import t_quantile
 CONTROL = "sft"  # trained beside the methods: what imitation of the chosen responses alone would do
 WANTED_STEPS, LEAST_STEPS, MOST_STEPS = 60, 16, 300
 EFFORTS = ((3, 5), (3, 4), (3, 3), (3, 2), (2, 2))  # (learning rates, seeds), the first that fits is taken
-LAST_EFFORT = (2, 1)
+LAST_EFFORTS = ((2, 2), (2, 1))
 HELD_OUT = ((400, 24), (150, 16), (60, 8))  # (rows to measure on, replies a model), the first that fits is taken
 PASSES = 2  # over the rows at most: more over-optimize
 POWER = 0.8
@@ -45,7 +45,7 @@ class Costs:
 class Rows:
     """How many rows there are: pairs, or thumbs."""
 
-    train: int
+    train: int  # pairs, or two thumbs for one
     validation: int
     test: int
 
@@ -111,7 +111,7 @@ def choose(
     least = methods[:2]
     ways = (
         *((min(WANTED_STEPS, most), methods[:many], EFFORTS) for many in range(len(methods), len(least) - 1, -1)),
-        (min(LEAST_STEPS, most), least, (*EFFORTS, LAST_EFFORT)),
+        (min(LEAST_STEPS, most), least, LAST_EFFORTS),  # what is left is better spent on steps than on seeds
     )
     for wanted, some, efforts in ways:
         for plan in _candidates(some, rates, rows, batch_size, efforts, seeds):
@@ -220,7 +220,7 @@ def sentences(plan: Plan, prompts: int) -> list[str]:
     return [
         f"Arms: {names}; and the untouched model.",
         f"Each: {plan.steps} steps of {plan.batch_size} pairs, {plan.seeds} paired seed{'s' * (plan.seeds > 1)}; "
-        f"learning rate chosen from {rates} on {plan.validation} validation rows.",
+        f"learning rate chosen from {rates}: the highest that {plan.validation} validation rows do not put behind.",
         f"Held out: {plan.test} rows of {prompts} prompts, and {plan.replies} sampled replies a model and seed.",
         f"Predicted: {plan.runs} trainings, {_minutes(plan.seconds)}.",
     ]

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from lessons_lib.advice.trial_page import left_open
 from lessons_lib.advice.trial_plan import Plan
 from lessons_lib.advice.trial_reading import cheapest, crossed, difference, headline, next_step, read, share
 
@@ -89,6 +90,15 @@ def test_only_whole_seeds_count():
     rows = runs({"dpo": 0.8, "kto": 0.7, "sft": 0.6})
     cut = [row for row in rows if not (row["stage"] == "final" and row["arm"] == "sft" and row["seed"] == 1)]
     assert read(rows, PLAN).seeds == 2 and read(cut, PLAN).seeds == 1
+
+
+def test_arms_that_hardly_moved_are_named():
+    rows = runs({"dpo": 0.8, "kto": 0.7, "sft": 0.6})
+    for row in rows:
+        if row["arm"] == "kto" and row["stage"] == "final":
+            row["replies"] = json.dumps([{**reply, "kl": 0.01} for reply in json.loads(row["replies"])])
+    said = " ".join(left_open(read(rows, PLAN), PLAN, ["the first"]))
+    assert "KTO hardly moved" in said and "DPO hardly" not in said
 
 
 def test_replies_and_a_reward_models_preference_are_read():

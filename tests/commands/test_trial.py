@@ -87,7 +87,7 @@ def test_every_arm_was_searched_and_measured_with_the_same_seeds(done):
         found = {
             row["learning_rate"]: row["accuracy"] for row in rows if row["stage"] == "search" and row["arm"] == arm
         }
-        best = min(rate for rate, accuracy in found.items() if accuracy == max(found.values()))
+        best = max(rate for rate, accuracy in found.items() if accuracy >= max(found.values()) - 0.5 / 23**0.5)
         assert {runs[arm, seed]["learning_rate"] for seed in (0, 1)} == {best}
     assert all(runs[arm, seed]["accuracy"] > 0.8 for arm in ARMS for seed in (0, 1))
     assert runs["untouched", 0]["accuracy"] == 0.5
@@ -143,7 +143,7 @@ def test_a_trial_that_is_done_is_read_again_and_not_run(done, home, monkeypatch,
 @pytest.mark.slow
 def test_a_killed_trial_goes_on_and_ends_where_it_would_have(home, tmp_path, monkeypatch, capsys):
     """The second search is cut short, and later the second seed: one run a kill is made twice."""
-    made, kill_at = [], {4, 8}
+    made, kill_at = [], {4, 7}
     train = own.train_arm
 
     def count(setup, arm, config, **more):
@@ -254,6 +254,19 @@ def test_seeds_beyond_the_minutes_are_left_and_said(home, tmp_path, monkeypatch)
     assert any("3 seeds; the minutes held 1." in line for line in trial_page.left_open(outcome, plan, ["first"]))
     work.run(seconds=100.0)
     assert {row["seed"] for row in work.rows} == {0, 1, 2}
+
+
+def test_of_rates_that_validation_cannot_tell_apart_the_highest_is_taken(tmp_path):
+    setup = own.from_rows(tiny.model(), tiny.tokenizer(), numbered(tiny.pairs(160)), "pairs", shares=trial.SHARES)
+    plan = trial.Plan(("dpo", "sft"), (1e-5, 1e-4, 1e-3), 1, 4, 8, 20, 40, 2, 60.0)
+    work = trial.Trial(tmp_path, setup, trial.Ask(("dpo",), 5).config, plan)
+    error = 0.5 / len({row["prompt"] for row in work.validation}) ** 0.5
+    for rates, chosen in (((0.6, 0.7, 0.71 - error), 1e-3), ((0.6, 0.7, 0.69 - error), 1e-4), ((0.9, 0.5, 0.4), 1e-5)):
+        work.rows = [
+            {"stage": "search", "arm": "dpo", "learning_rate": rate, "accuracy": accuracy}
+            for rate, accuracy in zip(plan.learning_rates, rates, strict=True)
+        ]
+        assert work.rate("dpo") == chosen
 
 
 def test_a_run_whose_loss_breaks_has_taught_nothing_and_the_trial_goes_on(tmp_path, monkeypatch):
