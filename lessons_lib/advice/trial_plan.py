@@ -186,11 +186,11 @@ def votes_needed(votes: int) -> int:
     return next((won for won in range(votes // 2, votes + 1) if wilson(won / votes, votes)[0] > 0.5), votes + 1)
 
 
-def unseen(plan: Plan, prompts: int, delta: float) -> list[str]:
+def unseen(plan: Plan, prompts: int, delta: float, *, thumbs: bool = False) -> list[str]:
     """What this plan leaves open, in sentences.
 
     Args:
-        prompts: held out. delta: the difference that would count.
+        prompts: held out. delta: the difference that would count. thumbs: whether the rows are a log of them.
     """
     between, against = visible(prompts, plan.seeds, plan.comparisons), visible(prompts, plan.seeds, spread=0.5)
     votes = plan.replies * plan.seeds
@@ -208,6 +208,11 @@ def unseen(plan: Plan, prompts: int, delta: float) -> list[str]:
         "Each loss has its paper's strength (β, τ, λ, γ); other strengths are not tried.",
         "One starting model, and no test of what else it may have lost.",
     ]
+    if thumbs:
+        said.append(
+            "Accuracy compares thumbs of different prompts, since few prompts have both. KTO trains for that and pair "
+            "methods do not: a lead of KTO is partly the measure's."
+        )
     if plan.seeds == 1:
         said.insert(1, "One seed: what another order of the batches would change is in no interval.")
     return said

@@ -239,11 +239,11 @@ MISLEADS = (
 
 
 def in_words(interval: Interval, *, signed: bool = False) -> str:
-    """An accuracy, or a difference of two, in points of a hundred."""
+    """An accuracy, or a difference of two with its signs, in points of a hundred."""
     estimate, low, high = (_points(value, signed) for value in (interval.estimate, interval.low, interval.high))
     return f"{estimate} [{low}, {high}]"
 
 
 def _points(value: float, signed: bool) -> str:
-    points = round(100 * value)
-    return f"{points:+d}".replace("-", "−") if signed and points else f"{points}"
+    text = f"{100 * value:+.1f}" if signed else f"{100 * value:.0f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("+-")

@@ -94,7 +94,7 @@ def run(arguments) -> int:
         plan = trial.plan_for(setup, ask, config, costs, 60 * ask.minutes - gone)
         notes += said
     work = trial.Trial(arguments.out, setup, config, plan, judge)
-    told = trial_plan.unseen(plan, work.held_out_prompts, _delta(arguments))
+    told = trial_plan.unseen(plan, work.held_out_prompts, _delta(arguments), thumbs=bool(setup.thumbs))
     _say_plan(setup, plan, work, [*notes], told)
     if arguments.dry_run:
         return 0

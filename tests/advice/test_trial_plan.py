@@ -92,4 +92,5 @@ def test_what_is_not_seen_is_said_with_numbers():
     lines = unseen(found, 300, 0.05)
     assert f"{100 * visible(300, found.seeds, found.comparisons):.0f} points" in lines[0]
     assert any(f"{votes_needed(found.replies * found.seeds)} votes of" in line for line in lines)
+    assert any("a lead of KTO" in line for line in unseen(found, 300, 0.05, thumbs=True))
     assert any("One seed" in line for line in unseen(plan(600, seeds=1), 300, 0.05))

@@ -7,7 +7,8 @@ import pytest
 
 from lessons_lib.advice.trial_page import left_open
 from lessons_lib.advice.trial_plan import Plan
-from lessons_lib.advice.trial_reading import cheapest, crossed, difference, headline, next_step, read, share
+from lessons_lib.advice.trial_reading import cheapest, crossed, difference, headline, in_words, next_step, read, share
+from lessons_lib.metrics import Interval
 
 PLAN = Plan(("dpo", "kto", "sft"), (1e-5, 4e-5), 2, 20, 8, 50, 100, 4, 60.0)
 
@@ -111,6 +112,12 @@ def test_replies_and_a_reward_models_preference_are_read():
             row["replies"] = json.dumps([{**reply, "reward": better} for reply in json.loads(row["replies"])])
     wins = read(rows, PLAN).reward_wins
     assert {arm: interval.estimate for arm, interval in wins.items()} == {"dpo": 1.0, "kto": 0.5, "sft": 0.0}
+
+
+def test_numbers_are_points_of_a_hundred_with_their_signs():
+    assert in_words(Interval(0.816, 0.79, 0.834, 9)) == "82 [79, 83]"
+    assert in_words(Interval(0.044, 0.003, 0.085, 9), signed=True) == "+4.4 [+0.3, +8.5]"
+    assert in_words(Interval(-0.0001, -0.05, 0.05, 9), signed=True) == "0.0 [−5.0, +5.0]"
 
 
 def test_the_cheapest_needs_the_fewest_passes():
