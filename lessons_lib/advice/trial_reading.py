@@ -207,19 +207,19 @@ def next_step(outcome: Outcome) -> str:
         more = f"; {', '.join(high)} did best at the highest learning rate, so try higher ones" if high else ""
         return f"Nothing was learnt that shows: train longer (four times the --minutes){more}."
     vote = (
-        f"Vote on the blind pairs (ten minutes of reading): whether {name(outcome.leader)}'s replies are better than "
+        f"Accuracy alone decides nothing, so vote on the blind pairs (ten minutes of reading): are "
+        f"{name(outcome.leader)}'s replies better than the untouched model's? `--vote-on` makes the page for another "
+        "arm."
     )
-    vote += "the untouched model's, no accuracy says."
     unsure = outcome.against_leader("cannot tell")
     cheap = cheapest([outcome.leader, *unsure, *outcome.against_leader("equivalent")])
-    then = f"train with {name(cheap)} at {outcome.rates[cheap]:.1e}"
+    then = f"If they are, train with {name(cheap)} at {outcome.rates[cheap]:.1e}"
     if unsure:
         return (
-            f"{vote} To tell {name(outcome.leader)} from {_names(unsure)}, a trial would need more held-out prompts or "
-            f"seeds (a larger file, more --minutes). Unless differences below {100 * outcome.visible:.0f} points "
-            f"matter to you, {then}, the cheapest of them."
+            f"{vote} {then}, the cheapest of what this trial cannot tell apart. To tell {name(outcome.leader)} from "
+            f"{_names(unsure)} would take more held-out prompts or seeds (a larger file, more --minutes)."
         )
-    return f"{vote} Then {then}{'' if cheap == outcome.leader else ', which is as good and cheaper'}."
+    return f"{vote} {then}{'' if cheap == outcome.leader else ', which is as good and cheaper'}."
 
 
 def cheapest(arms: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ offline and on a phone, keeps its votes in the browser, and gives them as a smal
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections import defaultdict
@@ -15,11 +16,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from lessons_lib.benchmark.design import ARMS
 from lessons_lib.benchmark.statistics import word
 from lessons_lib.errors import UserError
 from lessons_lib.metrics import Interval, share_interval
 
-PAGE, KEY = "vote.html", "vote_key.json"
+PAGE, KEY = "vote_{arm}.html", "vote_{arm}.key.json"
 VOTES = ("a", "b", "same")
 DELTA = 0.05  # of the share of votes around one half: less is no difference that counts (judgement)
 
@@ -46,7 +48,7 @@ def write(
     """Write page and key into the folder; the page's path, None where all replies are the same.
 
     Args:
-        arm: what the tuned model is, for the key.
+        arm: a key of `ARMS`, that was tuned.
         prompts: texts or messages. base, tuned: a reply to each.
         seed: of the order, of the items and within each.
     """
@@ -60,11 +62,11 @@ def write(
         {"prompt": as_text(prompt), "a": two if first else one, "b": one if first else two}
         for (prompt, one, two), first in zip(items, tuned_is_a, strict=True)
     ]
-    trial = f"{rng.getrandbits(48):012x}"
+    trial = hashlib.blake2b(json.dumps([arm, shown]).encode(), digest_size=6).hexdigest()
     key = {"trial": trial, "arm": arm, "tuned_is_a": tuned_is_a, "identical": len(prompts) - len(items)}
-    (folder / KEY).write_text(json.dumps(key), encoding="utf-8")
+    (folder / KEY.format(arm=arm)).write_text(json.dumps(key), encoding="utf-8")
     data = json.dumps({"trial": trial, "items": shown}, ensure_ascii=False).replace("</", "<\\/")
-    page = folder / PAGE
+    page = folder / PAGE.format(arm=arm)
     page.write_text(_PAGE.replace("@DATA@", data), encoding="utf-8")
     return page
 
@@ -82,13 +84,19 @@ def count(files: Sequence[Path], folder: Path, delta: float = DELTA) -> Counted:
     Raises:
         UserError: no key, a file that is none of votes, votes of another trial, or no vote at all.
     """
-    path = folder / KEY
-    if not path.is_file():
-        raise UserError(f"--out: expected the folder of the trial that was voted on, with {KEY}; {folder} has none")
-    key = json.loads(path.read_text(encoding="utf-8"))
+    keys = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob(KEY.format(arm="*"))]
+    if not keys:
+        raise UserError(
+            f"--out: expected the folder of the trial that was voted on, with {KEY.format(arm='…')}; {folder} has none"
+        )
+    records = {Path(file): _record(Path(file)) for file in files}
+    voted = {record["trial"] for record in records.values()}
+    key = next((key for key in keys if {key["trial"]} == voted), None)
+    if key is None:
+        raise UserError(f"--votes: {', '.join(map(str, files))}: these votes belong to another trial, or to two pages")
     scores: dict[int, list[float]] = defaultdict(list)
-    for file in files:
-        for place, vote in _votes(Path(file), key).items():
+    for file, record in records.items():
+        for place, vote in _votes(file, record, key).items():
             scores[place].append(0.5 if vote == "same" else float((vote == "a") == key["tuned_is_a"][place]))
     if not scores:
         raise UserError(f"--votes: {', '.join(map(str, files))}: no vote in there; vote on the page first")
@@ -97,18 +105,21 @@ def count(files: Sequence[Path], folder: Path, delta: float = DELTA) -> Counted:
     return Counted(key["arm"], share, word(beside, delta), len(files), key["identical"])
 
 
-def _votes(file: Path, key: dict) -> dict[int, str]:
-    """The votes of one file, by place."""
+def _record(file: Path) -> dict:
+    """What the page saved: the trial, and votes by place."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        votes = {int(place): vote for place, vote in record["votes"].items()}
+        return {"trial": record["trial"], "votes": {int(place): vote for place, vote in record["votes"].items()}}
     except FileNotFoundError:
         raise UserError(f"--votes: there is no file {file}; the page's button “Save my votes” makes it") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"--votes: {file}: expected the file that the page's button “Save my votes” makes") from None
-    if record.get("trial") != key["trial"]:
-        raise UserError(f"--votes: {file}: these votes belong to another trial; name its folder with --out")
-    wrong = [place for place, vote in votes.items() if vote not in VOTES or not 0 <= place < len(key["tuned_is_a"])]
+
+
+def _votes(file: Path, record: dict, key: dict) -> dict[int, str]:
+    """The votes of one file, by place."""
+    votes, pairs = record["votes"], len(key["tuned_is_a"])
+    wrong = [place for place, vote in votes.items() if vote not in VOTES or not 0 <= place < pairs]
     if wrong:
         raise UserError(f"--votes: {file}, vote {wrong[0]}: expected one of {', '.join(VOTES)} on a pair of the page")
     return votes
@@ -125,9 +136,10 @@ def in_words(counted: Counted) -> str:
     }[counted.word]
     left_out = f" {counted.identical} prompts with the same reply twice were left out." if counted.identical else ""
     files = f"{counted.voters} file{'s' * (counted.voters > 1)} of votes"
+    interval = f"95 % interval {100 * share.low:.0f} to {100 * share.high:.0f} %"
     return (
-        f"{said} {counted.arm} got {100 * share.estimate:.0f} % of the votes, 95 % interval {100 * share.low:.0f} to "
-        f"{100 * share.high:.0f} % ({share.n} prompts, {files}; “no difference” counts half).{left_out}"
+        f"{said} {ARMS[counted.arm].label} got {100 * share.estimate:.0f} % of the votes, {interval} "
+        f"({share.n} prompts, {files}; “no difference” counts half).{left_out}"
     )
 
 

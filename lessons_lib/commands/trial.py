@@ -24,7 +24,7 @@ EXAMPLE = f"""{COMMAND} trial pairs.jsonl --model smollm2-135m-instruct-q4 --min
   {COMMAND} trial pairs.jsonl --model ./my-model --minutes 30 --out runs/trial
       (the same command again goes on after a kill)
   {COMMAND} trial --votes votes-5f0c2a.json --out runs/trial
-      (did my model improve? counts what runs/trial/vote.html saved)"""
+      (did my model improve? counts what the voting page in runs/trial saved)"""
 OUT = Path("runs/trial")
 REPORT = "report.html"
 MAX_TOKENS = 512
@@ -40,6 +40,8 @@ def add_arguments(parser) -> None:
                         "able to see, and stop")  # fmt: skip
     parser.add_argument("--votes", nargs="+", type=Path, metavar="VOTES.json", help="count what the voting page in "
                         "--out saved, of one reader or several")  # fmt: skip
+    parser.add_argument("--vote-on", metavar="ARM", help="the arm on the voting page (default: the one with the "
+                        "highest accuracy); of a finished trial, the same command writes the page anew")  # fmt: skip
     what = parser.add_argument_group("what is compared")
     what.add_argument("--methods", nargs="+", metavar="NAME", help="most promising first (default: those that `match` "
                       "leaves in play); SFT and the untouched model are always there")  # fmt: skip
@@ -94,6 +96,8 @@ def run(arguments) -> int:
         plan = trial.plan_for(setup, ask, config, costs, 60 * ask.minutes - gone)
         notes += said
     work = trial.Trial(arguments.out, setup, config, plan, judge)
+    if arguments.vote_on not in (None, *plan.arms):
+        raise UserError(f"--vote-on: expected one of {', '.join(plan.arms)}, got {arguments.vote_on}")
     told = trial_plan.unseen(plan, work.held_out_prompts, _delta(arguments), thumbs=bool(setup.thumbs))
     _say_plan(setup, plan, work, [*notes], told)
     if arguments.dry_run:
@@ -191,19 +195,20 @@ def _finish(arguments, work, told: list[str]) -> None:
         rows=work.rows, prompts=[row["prompt"] for row in work.asked(0)]
     )  # fmt: skip
     (arguments.out / REPORT).write_text(page, encoding="utf-8")
-    prompts, base, tuned = work.blind_pairs(outcome.leader)
-    vote = trial_votes.write(arguments.out, trial_reading.name(outcome.leader), prompts, base, tuned, seed=0)
+    arm = arguments.vote_on or outcome.leader
+    vote = trial_votes.write(arguments.out, arm, *work.blind_pairs(arm), seed=0)
     say = lambda text: console.print(text, highlight=False, soft_wrap=True)  # noqa: E731
     say(f"\nTo send on: {arguments.out / REPORT} (holds some of your texts)")
     if vote:
         say(f"To vote on, blind: {vote}; then {COMMAND} trial --out {arguments.out} --votes FILE")
     else:
-        say("The tuned model answers word for word as the untouched one: there is nothing to vote on.")
+        say(f"{trial_reading.name(arm)} answers word for word as the untouched one: there is nothing to vote on.")
 
 
 def _count(arguments) -> int:
     """Unblind votes."""
     from lessons_lib.advice import trial_votes
 
-    print(trial_votes.in_words(trial_votes.count(arguments.votes, arguments.out)))
+    counted = trial_votes.count(arguments.votes, arguments.out)
+    print(trial_votes.in_words(counted))
     return 0

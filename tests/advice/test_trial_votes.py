@@ -17,12 +17,12 @@ BASE, TUNED = [f"plain {n}" for n in range(COUNT)], [f"better {n} </script>" for
 
 @pytest.fixture
 def folder(tmp_path):
-    trial_votes.write(tmp_path, "DPO", PROMPTS, BASE, TUNED, seed=0)
+    trial_votes.write(tmp_path, "dpo", PROMPTS, BASE, TUNED, seed=0)
     return tmp_path
 
 
 def key_of(folder):
-    return json.loads((folder / trial_votes.KEY).read_text())
+    return json.loads((folder / "vote_dpo.key.json").read_text())
 
 
 def voted(folder, wins, *, same=0, of=COUNT, name="votes.json"):
@@ -63,15 +63,15 @@ def test_two_readers_of_a_prompt_are_one_unit(folder):
 
 def test_equal_votes_of_many_are_no_difference_that_counts(tmp_path):
     many = [str(n) for n in range(2000)]
-    trial_votes.write(tmp_path, "DPO", many, many, [f"{n}." for n in many], seed=0)
+    trial_votes.write(tmp_path, "dpo", many, many, [f"{n}." for n in many], seed=0)
     assert trial_votes.count([voted(tmp_path, 1000, of=2000)], tmp_path).word == "equivalent"
 
 
 def test_the_page_holds_no_sign_of_whose_a_reply_is(folder):
-    page = (folder / trial_votes.PAGE).read_text()
+    page = (folder / "vote_dpo.html").read_text()
     data = re.search(r'id="data">(.*?)</script>', page, re.S).group(1)
     items, key = json.loads(data)["items"], key_of(folder)
-    assert "tuned" not in page and "DPO" not in page and "tuned_is_a" not in data
+    assert "tuned" not in page and "dpo" not in page.lower() and "tuned_is_a" not in data
     assert 4 <= sum(key["tuned_is_a"]) <= 16  # both sides
     for item, first in zip(items, key["tuned_is_a"], strict=True):
         assert item["a" if first else "b"].startswith("better")
@@ -81,12 +81,12 @@ def test_the_page_holds_no_sign_of_whose_a_reply_is(folder):
 
 
 def test_the_same_reply_twice_is_left_out_and_said(tmp_path):
-    trial_votes.write(tmp_path, "DPO", PROMPTS, BASE, [*BASE[:5], *TUNED[5:]], seed=0)
+    trial_votes.write(tmp_path, "dpo", PROMPTS, BASE, [*BASE[:5], *TUNED[5:]], seed=0)
     assert len(key_of(tmp_path)["tuned_is_a"]) == 15
     assert "5 prompts with the same reply" in trial_votes.in_words(
         trial_votes.count([voted(tmp_path, 9, of=15)], tmp_path)
     )
-    assert trial_votes.write(tmp_path, "DPO", PROMPTS, BASE, BASE, seed=0) is None
+    assert trial_votes.write(tmp_path, "dpo", PROMPTS, BASE, BASE, seed=0) is None
 
 
 def test_messages_are_shown_with_their_roles():
@@ -113,6 +113,19 @@ def test_files_that_are_no_votes_are_refused(folder, text, message):
         trial_votes.count([path], folder)
 
 
+def test_pages_of_two_arms_stand_beside_each_other(folder):
+    mine = voted(folder, 15)
+    trial_votes.write(folder, "kto", PROMPTS, BASE, [f"{text}." for text in TUNED], seed=0)
+    found = trial_votes.count([mine], folder)
+    assert found.arm == "dpo" and found.share.estimate == 0.75
+    other = folder / "other.json"
+    other.write_text(
+        json.dumps({"trial": json.loads((folder / "vote_kto.key.json").read_text())["trial"], "votes": {}})
+    )
+    with pytest.raises(UserError, match="to two pages"):
+        trial_votes.count([mine, other], folder)
+
+
 def test_a_folder_without_a_key_is_named(tmp_path):
     with pytest.raises(UserError, match="expected the folder of the trial that was voted on"):
         trial_votes.count([tmp_path / "votes.json"], tmp_path)
@@ -129,7 +142,7 @@ def test_the_page_keeps_votes_saves_them_and_fits_a_phone(folder, chromium):
         page.on(
             "request", lambda request: None if request.url.startswith(("file:", "blob:")) else faults.append(request)
         )
-        page.goto((folder / trial_votes.PAGE).as_uri())
+        page.goto((folder / "vote_dpo.html").as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         for place in range(COUNT - 1):  # always for the tuned one
             assert page.locator("#place").inner_text().startswith(f"{place + 1} of {COUNT}")

@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 from lessons_lib.__main__ import main
-from lessons_lib.advice import trial, trial_votes
+from lessons_lib.advice import trial
 from lessons_lib.benchmark import own
 from lessons_lib.errors import UserError
 from lessons_lib.models.loading import save
@@ -16,6 +16,7 @@ from lessons_lib.models.making import new_model
 from lessons_lib.recorded import store
 
 ARMS = ("dpo", "kto", "sft")
+ARMS_SHOWN = {"dpo": "DPO", "kto": "KTO", "sft": "SFT on chosen"}
 
 
 def numbered(rows):
@@ -122,12 +123,13 @@ def test_the_report_is_complete_in_itself_and_holds_what_was_found(done, home):
 
 def test_the_vote_is_between_the_leader_and_the_untouched_model(done, capsys):
     out, _ = done
-    key = json.loads((out / trial_votes.KEY).read_text())
-    assert key["arm"] in ("DPO", "KTO", "SFT on chosen")
+    (path,) = (path for path in out.glob("vote_*.key.json") if path.name != "vote_sft.key.json")
+    key = json.loads(path.read_text())
+    assert key["arm"] in ARMS
     votes = {place: "a" if first else "b" for place, first in enumerate(key["tuned_is_a"])}
     (out / "votes.json").write_text(json.dumps({"trial": key["trial"], "votes": votes}))
     assert main(["trial", "--out", str(out), "--votes", str(out / "votes.json")]) == 0
-    assert f"{key['arm']} got 100 % of the votes" in capsys.readouterr().out
+    assert f"{ARMS_SHOWN[key['arm']]} got 100 % of the votes" in capsys.readouterr().out
 
 
 def test_a_trial_that_is_done_is_read_again_and_not_run(done, home, monkeypatch, capsys):
@@ -136,6 +138,10 @@ def test_a_trial_that_is_done_is_read_again_and_not_run(done, home, monkeypatch,
     more = ("--methods", "dpo", "kto", "--seeds", 2, "--reward-model", home / "judge")
     assert main(command(home, "pairs.jsonl", out, *more)) == 0
     assert "DPO − KTO" in capsys.readouterr().out
+    assert main([*command(home, "pairs.jsonl", out, *more), "--vote-on", "sft"]) == 0
+    assert json.loads((out / "vote_sft.key.json").read_text())["arm"] == "sft"
+    assert main([*command(home, "pairs.jsonl", out, *more), "--vote-on", "ipo"]) == 2
+    assert "--vote-on: expected one of dpo, kto, sft, got ipo" in capsys.readouterr().err
     assert main(command(home, "pairs.jsonl", out, "--methods", "dpo", "--seeds", 2)) == 2
     assert "holds a trial with other methods and reward model" in capsys.readouterr().err
 
