@@ -12,7 +12,7 @@ from lessons_lib.quiz import load_bank
 OUTLINE = yaml.safe_load((ROOT / "book" / "course.yml").read_text(encoding="utf-8"))["phases"]
 BY_NUMBER = {lesson["number"]: lesson for phase in OUTLINE for lesson in phase["lessons"]}
 FIXED_PARTS = ("The idea", "Move it yourself", "Where it breaks", "Quick check", "Exercise", "Three reading depths")
-SLACK = 1.2  # minutes between the count and what the lesson promises
+SLACK = 1.0  # minutes between the count and what the lesson promises
 FLAT_WORDS = re.compile(r"\b(simply|obviously|trivially|of course)\b", re.I)
 
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.path.stem)
