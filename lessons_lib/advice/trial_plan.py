@@ -100,7 +100,7 @@ def choose(
 
     Args:
         methods: most promising first; the control is added.
-        rates: learning rates, ascending; where fewer are tried, those in the middle.
+        rates: learning rates, ascending; where fewer are tried, the higher ones, which few steps need.
         seconds: what is left of the time, timing included.
         seeds, steps: where somebody set them.
 
@@ -138,10 +138,9 @@ def _candidates(
     seeds: int | None,
 ) -> Iterator[Plan]:
     for (held_out, replies), (tried, repeated) in itertools.product(HELD_OUT, efforts):
-        skip = (len(rates) - min(tried, len(rates))) // 2
         yield Plan(
             arms=(*methods, CONTROL),
-            learning_rates=tuple(rates[skip : skip + tried]),
+            learning_rates=tuple(rates[-tried:]),
             seeds=seeds or repeated,
             steps=0,
             batch_size=batch_size,

@@ -48,6 +48,11 @@ def test_what_somebody_set_stays():
     assert (found.seeds, found.steps) == (2, 25)
 
 
+def test_of_learning_rates_the_higher_ones_are_tried_where_there_is_no_time_for_all():
+    assert plan(600).learning_rates == RATES and plan(50).learning_rates == RATES[1:]
+    assert choose(METHODS, (1e-5,), ROWS, COSTS, 6000, batch_size=8).learning_rates == (1e-5,)
+
+
 def test_few_rows_are_passed_over_twice_at_most():
     assert plan(600, rows=Rows(train=160, validation=20, test=40)).steps == 2 * 160 // 8
     assert plan(600, rows=Rows(train=20, validation=20, test=40)).steps == trial_plan.LEAST_STEPS
