@@ -1,61 +1,42 @@
 """The capstone solved for the practice ticket. Instructors only: the release leaves this folder out.
 
-The paragraphs show what a person could give full points; another choice, well argued, can have them too.
+The paragraphs and the memo show what a person could give full points; other choices, well argued, can have them too.
 """
 
-claim_tulu1 = {
-    "choice": "ipo",
-    "measured": {"flip_rate": 0.173, "ties": 0.337, "thumbs_blind": 0.654},
-    "mechanism": "finite_margin",
-    "rejected": "dpo",
-    "decided_by": "flip_rate",
-    "change": "cleaner",
-    "leads_to": "dpo",
-}
+measured_tulu1 = {"flip_rate": 0.204, "ties": 0.343, "thumbs_blind": 0.676, "decided": 312}
+
+measured_feedbackqa = {"up_share": 0.494, "agreement": 0.715, "unpaired": 0.265, "pairs": 226}
+
+measured_qlora = {"first_wins": 0.658, "order_same": 0.589, "chosen_longer": 0.786, "order_consistent": 612}
 
 paragraph_tulu1 = """
-I would train with IPO. Raters who both take a side disagree so often that about 17.3 % of the labels in my sample
-look flipped, above the 15 % from which I call labels noisy. IPO's squared loss is least at a finite margin, so a pair
-that is the wrong way round cannot pull without end, while DPO's sigmoid loss rewards every further nat. DPO is the
-runner-up and a close one: with label smoothing at the same rate it trusts each label less, and the interval of my
-flip rate reaches below the threshold. Another 33.7 % of the verdicts are ties, which both methods leave out. If a
-second rating of some hundred items put the rate below 15 %, I would change to DPO.
+I would train with IPO, and I would not be surprised to see KTO beside it. Raters who both take a side disagree so
+often that 20.4 % of the labels in my sample look flipped, and 34.3 % of the verdicts are ties, which leave 312
+decided comparisons. With one pass over so few pairs no loss has time to memorise a wrong label, so I do not choose
+IPO for its noise; I choose it because its squared loss stops at a finite margin, which keeps the step small where
+these pairs say little. KTO is the runner-up: it would read each response's own label against a reference point, and
+the rows carry such votes, but in 67.6 % of the decisive verdicts both responses have the same vote. When I read ten
+rows, two pairs differed in their last sentence only, and I would have called them equal. If the flip rate were
+measured below a tenth, I would look at DPO first.
 """
-
-claim_feedbackqa = {
-    "choice": "kto",
-    "measured": {"up_share": 0.491, "agreement": 0.722, "unpaired": 0.277},
-    "mechanism": "one_label",
-    "rejected": "dpo",
-    "decided_by": "unpaired",
-    "change": "compared",
-    "leads_to": "ipo",
-}
 
 paragraph_feedbackqa = """
-I would train with KTO, because readers rate one passage at a time and KTO takes each rating as it is: a single label,
-held against a reference point, with no partner needed. The classes are near balance (49.1 % up), so no weights are
-called for. The alternative is DPO on pairs of a passage that most call up with one that most call down. It is better
-than it looks, since only 27.7 % of my ratings would go unused, and a majority is a cleaner label than one reader, who
-agrees with the next only 72.2 % of the time. But it must wait until a question has both kinds, while ratings come in
-every day. If each rating came with a second passage to compare, I would train on pairs.
+I would train with KTO, because readers rate one passage at a time and KTO takes each rating as it is: a single label
+held against a reference point, with no partner needed. The classes are near balance (49.4 % up), so no weights are
+called for. The alternative is ORPO on pairs of a passage that most call up with one that most call down, and it is
+better than it looks: only 26.5 % of my ratings would go unpaired, and a majority is a cleaner label than one reader,
+who agrees with the next 71.5 % of the time. But a pair must wait for a passage of the opposite kind, while ratings
+come in every day. Among the ten rows that I read, some passages answered another question than the one asked and were
+rated up by one reader. If raters agreed far more often, I would change to ORPO on the pairs.
 """
 
-claim_qlora = {
-    "choice": "simpo",
-    "measured": {"first_wins": 0.652, "order_same": 0.598, "chosen_longer": 0.792},
-    "mechanism": "average_reward",
-    "rejected": "dpo",
-    "decided_by": "reference",
-    "change": "room",
-    "leads_to": "dpo",
-}
-
 paragraph_qlora = """
-I would train with SimPO, and memory decides that: the policy fills the GPUs, and rows arrive while it trains, so that
-a reference can neither stand beside it nor be run beforehand. SimPO's reward is the average log-prob a token, which
-needs none. First I would clean: the answer shown first wins 65.2 % of the decisive verdicts and only 59.8 % of the
-items keep theirs when the order is turned, so I keep the winners of both orders. They are longer in 79.2 % of the
-cases, and dividing by the length does not take that taste out of the labels; I would watch the answers' length. DPO
-is the runner-up. If verdicts were collected for a day first, its reference could be computed before training.
+I would train with ORPO, and memory decides that a reference is out: the policy fills the GPUs, and rows arrive while
+it trains. First I would clean, since the answer shown first wins 65.8 % of the decisive verdicts and only 58.9 % of
+the items keep their verdict when the order is turned; that leaves 612 items with one winner in both orders. ORPO adds
+an odds-ratio term to the likelihood of the chosen answer in one stage, so the model goes on imitating good answers
+while it learns to prefer. SimPO is the runner-up: it needs no reference either, and its average reward a token would
+be the natural answer to a taste for length, if dividing by the length took that taste out of the labels. It does not:
+the winner is longer in 78.6 % of the items, whichever loss reads them. In the rows I read, the longer answer often
+had one more list item and no more content.
 """

@@ -113,7 +113,8 @@ def _misunderstandings(batch: Batch) -> Iterator[str]:
 def _causes(assignment: Assignment, item: ItemMark) -> set[str]:
     named = re.findall(r"likely cause: ([^:;\n]{3,80})", item.advice)
     known = {cause.strip() for cause in named if cause.strip() in _check_sources(assignment.exercise.lesson)}
-    return known or {_kind(next(case for case in item.cases if case.share < 1))}
+    wrong = next((case for case in item.cases if case.share < 1), None)
+    return known or {_kind(wrong) if wrong else "each answer can be read; what they earn together is not all"}
 
 
 def _kind(case) -> str:
@@ -143,6 +144,7 @@ def _to_read(batch: Batch) -> Iterator[str]:
         f"wait. Give each line of the rubric 0 to 1 in <code>by_hand.csv</code> ({', '.join(RUBRIC)}), grade again, "
         "and the points are here, in the tables and on the learners' pages.</p>"
     )
+    yield from _alike_texts(batch)
     for learner in batch.roster:
         for item in batch.texts(learner.id):
             given = batch.given.get((learner.id, item.name))
@@ -150,6 +152,25 @@ def _to_read(batch: Batch) -> Iterator[str]:
             yield f"<h3>{link(learner.id)}, <code>{text(item.name)}</code>: {points}</h3>"
             yield f"<pre>{text(item.cases[0].came['json'][:_PARAGRAPH])}</pre>"
             yield f"<pre>{text(item.advice)}</pre>" if points == "waits" else ""
+
+
+def _alike_texts(batch: Batch) -> Iterator[str]:
+    """Texts that share most of their words, numbers aside: a template that went round, or one source."""
+    written: dict[str, dict[str, str]] = {name: {} for name in batch.by_person}
+    for learner in batch.roster:
+        for item in batch.texts(learner.id):
+            written[item.name][learner.id] = item.cases[0].came["json"][:_PARAGRAPH]
+    rows = [
+        (name, str(len(group.learners)), _members(group.learners), str(group.nodes))
+        for name, by_learner in written.items()
+        for group in similarity.groups({one: similarity.text_shape(told) for one, told in by_learner.items()})
+    ]
+    if rows:
+        yield (
+            "<h3>Texts that are alike</h3><p>They share most of their runs of four words, numbers aside. A question, and "
+            "no verdict: read one of each group, and ask.</p>"
+        )
+        yield table(("item", "learners", "who", "words"), rows)
 
 
 def _statuses(batch: Batch) -> Iterator[str]:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 _SMALLEST = 5  # nodes of a piece that counts
 _FEWEST = 12  # nodes of an answer below which it says nothing
 _HASHES, _BANDS = 32, 8
+_RUN = 4  # words of prose that stand together
 _ALIKE = 0.8  # of the hashes of two answers that agree
 _NAMES = ("name", "id", "arg", "asname", "names", "module")
 _ROUNDABOUT = {"importlib", "__import__", "inspect", "gc", "ctypes", "exec", "eval", "vars", "globals"}
@@ -83,6 +84,15 @@ def shape(cells: Iterable[str], handed_out: Iterable[str]) -> Shape:
         return Shape(library=taken)
     large = [piece for piece, size in pieces.items() if size >= _SMALLEST]
     return Shape(_digest(forms), _digest(sorted(map(_named, own))), nodes, tuple(_signature(large)), taken)
+
+
+def text_shape(text: str) -> Shape:
+    """The shape of prose: its runs of four words, numbers left out, so that a template shows whatever is filled in."""
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    runs = [int(_digest(words[place : place + _RUN]), 16) for place in range(len(words) - _RUN + 1)]
+    if len(words) < _FEWEST:
+        return Shape()
+    return Shape(_digest(words), _digest([text]), len(words), tuple(_signature(runs)))
 
 
 def groups(shapes: Mapping[str, Shape]) -> list[Group]:

@@ -780,3 +780,26 @@ def test_every_item_says_how_it_is_marked():
                 drawn = item.cases(random.Random(1))
                 json.dumps(drawn)
                 assert drawn, f"{name}, {item.name}"
+
+
+# ---------------------------------------------------------------- texts that are alike
+
+
+TEMPLATE = (
+    "I would train with {0} because raters who both take a side disagree so often that {1} % of the labels look "
+    "flipped, and its loss does not let a wrong pair pull without end. {2} is the runner-up and would be my choice "
+    "if the rate were lower, since it trusts each label, and {3} % of the verdicts are ties that neither of them reads."
+)
+OWN = (
+    "Readers rate one passage at a time, so I take each rating as it comes. A pair would wait for its partner.",
+    "The judge likes whatever it sees first. Once both orders are asked, half of the verdicts are left to train on.",
+)
+
+
+def test_a_template_with_own_numbers_is_one_group_and_own_words_are_none():
+    filled = [TEMPLATE.format("IPO", 17.3, "DPO", 33.7), TEMPLATE.format("IPO", 20.4, "DPO", 31.2),
+              TEMPLATE.format("KTO", 19.1, "DPO", 35.0)]  # fmt: skip
+    texts = {f"copier {n}": told for n, told in enumerate(filled)} | {f"own {n}": told for n, told in enumerate(OWN)}
+    (group,) = similarity.groups({who: similarity.text_shape(told) for who, told in texts.items()})
+    assert group.learners == ("copier 0", "copier 1", "copier 2")
+    assert similarity.text_shape("too short to say anything") == similarity.Shape()

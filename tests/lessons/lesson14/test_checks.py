@@ -1,35 +1,25 @@
-"""The capstone: claims are marked by machine and paragraphs are not; luck and a neighbour's numbers earn nothing."""
+"""The capstone's figures and its marks: a sample of one's own, a solution that earns all, luck that earns nothing."""
 
-import itertools
-import math
+import json
+import random
 import runpy
-from dataclasses import replace
+import time
 from types import SimpleNamespace
 
 import pytest
 
-from lessons_lib.advice.decide import briefs
+from lessons_lib.data import samples
 from lessons_lib.data.profile import profile
-from lessons_lib.grading import assignments, pages, report, tickets
+from lessons_lib.grading import assignments, handout, pages, report, tickets
 from lessons_lib.grading.marking import CaseMark, ItemMark, Mark
 from lessons_lib.grading.roster import Learner
-from lessons_lib.lessons.lesson14 import checks
-from lessons_lib.lessons.lesson14.checks import (
-    ARGUED,
-    CASES,
-    MEASURED,
-    MENUS,
-    RUBRIC,
-    check_claim,
-    check_paragraph,
-    claim_share,
-    figures_of,
-    mistakes,
-    my_rows,
-)
-from lessons_lib.methods import METHODS
+from lessons_lib.lessons.lesson14 import checks, plan, sample, trial
+from lessons_lib.lessons.lesson14.checks import RUBRIC, check_measured, check_paragraph, measured_share
+from lessons_lib.lessons.lesson14.trial_runs import SEEDS, STAND_INS, allowed
 
-TULU1, FEEDBACKQA, QLORA = SET = ("tulu1_human_eval", "feedbackqa_cdc", "qlora_gpt4_vicuna")
+from .conftest import FEEDBACKQA, QLORA, TULU1
+
+SET = (TULU1, FEEDBACKQA, QLORA)
 
 
 @pytest.fixture(scope="module")
@@ -38,217 +28,200 @@ def solution(root):
 
 
 @pytest.fixture(scope="module")
-def claims(solution):
-    return dict(zip(SET, (solution.claim_tulu1, solution.claim_feedbackqa, solution.claim_qlora), strict=True))
+def spec(root):
+    return runpy.run_path(root / "exercises/specs/ex14.py")
 
 
 @pytest.fixture(scope="module")
-def paragraphs(solution):
-    texts = solution.paragraph_tulu1, solution.paragraph_feedbackqa, solution.paragraph_qlora
-    return dict(zip(SET, texts, strict=True))
+def items(spec):
+    return {item.name: item for item in spec["EXERCISE"].items}
 
 
 # ---------------------------------------------------------------- the learner's own sample
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_figures_are_those_of_profile(name):
-    """Two implementations: counted in plain Python here, by DuckDB there."""
-    rows = my_rows(name, "practice")
-    found, measured = figures_of(rows), profile(rows)
-    shared = [key for key in found if key in measured.figures]
-    assert shared
-    for key in shared:
-        assert found[key] == pytest.approx(measured.value(key), abs=1e-9), key
-    assert set(CASES[name].measured) <= set(found)
+@pytest.mark.parametrize("name", SET)
+def test_a_ticket_draws_half_of_the_prompts_and_another_draws_others(name):
+    mine, again, other = (sample.my_rows(name, ticket) for ticket in ("practice", " PRACTICE ", "0123456789ab"))
+    assert mine == again != other
+    everything = samples.everything(name)
+    prompts = {row["prompt"] for row in everything}
+    assert len({row["prompt"] for row in mine}) == round(sample.SHARE * len(prompts))
 
 
 @pytest.mark.parametrize("name", SET)
-def test_a_neighbours_three_numbers_pass_at_most_once_in_a_thousand(name):
-    learners = 500
-    found = []
-    for number in range(learners):
-        mine = figures_of(my_rows(name, tickets.ticket(b"a salt of thirty-two characters, about", f"l{number}", "14")))
-        found.append([mine[key] for key in CASES[name].measured])
-    pairs = itertools.combinations(found, 2)
-    passed = sum(all(abs(round(a, 3) - b) <= checks.TOLERANCE for a, b in zip(*pair, strict=True)) for pair in pairs)
-    assert passed <= 0.001 * learners * (learners - 1) / 2
+def test_the_key_is_what_profile_finds(name):
+    found = profile(sample.my_rows(name, "0123456789ab"))
+    figures = sample.figures_of(name, "0123456789ab")
+    assert dict(figures) == {key: found.value(key) for key in sample.MEASURED[name]}
+    assert all(key in sample.MEANS for key in figures)
 
 
-# ---------------------------------------------------------------- claims
+def test_some_figures_counted_by_hand():
+    rows = sample.my_rows(TULU1, "practice")
+    ties = [row["verdict"] == "tie" for row in rows if row["verdict"]]
+    assert sample.figures_of(TULU1, "practice")["ties"] == pytest.approx(sum(ties) / len(ties))
+    ratings = [row["label"] for row in sample.my_rows(FEEDBACKQA, "practice")]
+    assert sample.figures_of(FEEDBACKQA, "practice")["up_share"] == pytest.approx(sum(ratings) / len(ratings))
+    decisive = [
+        row["verdict"] == "first" for row in sample.my_rows(QLORA, "practice") if row["verdict"] in ("first", "second")
+    ]
+    assert sample.figures_of(QLORA, "practice")["first_wins"] == pytest.approx(sum(decisive) / len(decisive))
 
 
-def test_the_solution_holds_and_earns_everything(claims):
-    for name, claim in claims.items():
-        assert check_claim(name, claim, "practice"), check_claim(name, claim, "practice")
-        assert claim_share(name, claim, "practice") == 1
+def test_the_rows_are_as_they_came():
+    """Ties, verdicts that could not be read, identical responses, raters who contradict each other, both orders."""
+    people, judge = sample.my_rows(TULU1, "practice"), sample.my_rows(QLORA, "practice")
+    assert any(row["verdict"] == "tie" for row in people)
+    assert any(row["first"] == row["second"] for row in people)
+    assert any(row["verdict"] is None for row in judge)
+    assert sample.figures_of(TULU1, "practice")["flip_rate"] > 0
+    assert sample.figures_of(QLORA, "practice")["order_same"] < 1
 
+
+@pytest.mark.parametrize("name", SET)
+def test_ten_rows_are_read_and_another_ticket_reads_others(name, capsys, monkeypatch):
+    monkeypatch.setenv("LESSONS_DATA_DIR", "/nowhere")
+    told = []
+    for ticket in ("practice", "practice", "0123456789ab"):
+        sample.read_by_eye(name, ticket)
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1] != told[2]
+    assert told[0].count("\nrow ") == sample.ROWS_TO_READ
+    assert "invented rows" in told[0]
+
+
+def test_a_file_with_offensive_text_is_none_of_them():
+    assert not any("hh_rlhf" in name for name in (*STAND_INS, *sample.MEASURED))
+
+
+# ---------------------------------------------------------------- figures
 
 MISTAKES = {
-    "expected the dictionary of the form": lambda claim: "ipo",
-    "still to fill in: change, leads_to": lambda claim: {**claim, "change": ..., "leads_to": ...},
-    "not a word of its menu: dpo": lambda claim: {**claim, "choice": True},
-    "not a word of its menu: finite_margin": lambda claim: {**claim, "mechanism": "it is robust to noise"},
-    "cannot be argued under this brief": lambda claim: {**claim, "choice": "orpo"},
-    "that is how DPO works": lambda claim: {**claim, "mechanism": "log_ratio"},
-    "no method does that": lambda claim: {**claim, "mechanism": "finds_flips"},
-    "the method that you did not choose": lambda claim: {**claim, "rejected": "ipo"},
-    "not the next best here": lambda claim: {**claim, "rejected": "orpo"},
-    "does not tell ipo from dpo": lambda claim: {**claim, "decided_by": "ties"},
-    "would still be ipo": lambda claim: {**claim, "change": "more_rows"},
-    "it ends at another method": lambda claim: {**claim, "leads_to": "simpo"},
-    "a dictionary with flip_rate, ties, thumbs_blind": lambda claim: {**claim, "measured": [0.173, 0.337, 0.654]},
-    "a number was expected": lambda claim: measured(claim, ties=float("nan")),
-    "a share lies between 0 and 1": lambda claim: measured(claim, ties=33.7),
-    "what is left to 1": lambda claim: measured(claim, ties=0.663),
-    "that is your thumbs_blind": lambda claim: measured(claim, ties=0.654),
-    "solve agreement": lambda claim: measured(claim, flip_rate=0.286),
-    "not the number of your sample": lambda claim: measured(claim, thumbs_blind=0.674),  # the whole dataset's
+    "a dictionary with flip_rate": lambda right: [*right.values()],
+    "expected a number": lambda right: {**right, "ties": float("nan")},
+    "a share lies between 0 and 1": lambda right: {**right, "ties": 100 * right["ties"]},
+    "what is left to 1": lambda right: {**right, "ties": 1 - right["ties"]},
+    "that is your thumbs_blind": lambda right: {**right, "ties": right["thumbs_blind"]},
+    "solve agreement": lambda right: {**right, "flip_rate": (1 - (1 - 2 * right["flip_rate"]) ** 2) / 2},
+    "not the number of your sample": lambda right: {**right, "decided": right["decided"] + 1},
+    "still to fill in: ties": lambda right: {**right, "ties": ...},
 }
-
-
-def measured(claim, **numbers):
-    return {**claim, "measured": {**claim["measured"], **numbers}}
 
 
 @pytest.mark.parametrize("cause", MISTAKES)
-def test_each_mistake_is_named(claims, cause):
-    wrong = MISTAKES[cause](claims[TULU1])
-    verdict = check_claim(TULU1, wrong, "practice")
-    assert not verdict
-    assert cause in verdict.message
-    if "still to" not in cause:
-        assert claim_share(TULU1, wrong, "practice") < 1
+def test_each_mistake_is_named(cause):
+    wrong = MISTAKES[cause](dict(sample.figures_of(TULU1, "practice")))
+    verdict = check_measured(TULU1, wrong, "practice")
+    assert not verdict and cause in verdict.message
+    assert measured_share(TULU1, wrong, "practice") <= 0.75
 
 
-def test_argument_and_numbers_earn_apart(claims):
-    no_numbers = measured(claims[TULU1], ties=0.5)
-    assert claim_share(TULU1, no_numbers, "practice") == pytest.approx(ARGUED)
-    no_argument = {**claims[TULU1], "mechanism": "finds_flips"}
-    assert claim_share(TULU1, no_argument, "practice") == pytest.approx(MEASURED)
-    assert claim_share(TULU1, claims[TULU1], "another ticket") == pytest.approx(ARGUED)
-    for nonsense in (None, "ipo", [], {}, {"choice": {}}, {"measured": 3}, {field: [] for field in MENUS}):
-        assert claim_share(TULU1, nonsense, "practice") == 0
+def test_figures_earn_a_quarter_each_and_a_neighbours_nothing(solution):
+    right = solution.measured_tulu1
+    assert measured_share(TULU1, right, "practice") == 1
+    assert measured_share(TULU1, {**right, "ties": 0.9}, "practice") == 0.75
+    neighbours = [dict(sample.figures_of(TULU1, f"{n:012x}")) for n in range(12)]
+    assert sum(measured_share(TULU1, one, "practice") for one in neighbours) / 12 < 0.1
+    for nonsense in (None, [], "x", {}, 3, {"ties": 1}, dict.fromkeys(sample.MEASURED[TULU1], 10**400)):
+        assert measured_share(TULU1, nonsense, "practice") == 0
 
 
-SECOND = {
-    TULU1: {"choice": "dpo", "mechanism": "log_ratio", "rejected": "ipo", "decided_by": "flip_rate",
-            "change": "singles", "leads_to": "kto"},
-    FEEDBACKQA: {"choice": "dpo", "mechanism": "log_ratio", "rejected": "kto", "decided_by": "unpaired",
-                 "change": "compared", "leads_to": "ipo"},
-    QLORA: {"choice": "orpo", "mechanism": "one_stage", "rejected": "dpo", "decided_by": "reference",
-            "change": "room", "leads_to": "dpo"},
-}  # fmt: skip
+# ---------------------------------------------------------------- the marks
 
 
-@pytest.mark.parametrize("name", SET)
-def test_a_defensible_second_answer_earns_its_share(claims, name):
-    second = {**claims[name], **SECOND[name]}
-    assert claim_share(name, second, "practice") == pytest.approx(ARGUED / 2 + MEASURED)
-    assert "earns half" in check_claim(name, second, "practice").message
+def test_the_solution_earns_all_by_machine(items, solution):
+    case = {"ticket": "practice"}
+    for name, item in items.items():
+        if item.points:
+            assert item.judge(getattr(solution, name), case) == 1, item.explain(getattr(solution, name), case)
+            assert item.judge(getattr(solution, name), {"ticket": "0123456789ab"}) < 0.5
+            assert item.judge(None, case) == item.judge([], case) == 0
 
 
-def right_choices(name, found):
-    """Every combination of menu words that fits together, and how many combinations there are."""
-    fields, right = ("rejected", "decided_by", "change", "leads_to"), 0
-    for mechanism, (choice, _) in checks.MECHANISMS.items():
-        if choice and checks.choice_share(name, choice, found):  # all others are refused, as tested above
-            for words in itertools.product(*(MENUS[field] for field in fields)):
-                claim = {"choice": choice, "mechanism": mechanism, **dict(zip(fields, words, strict=True))}
-                right += not any(field in MENUS for field, _ in mistakes(name, claim, found))
-    return right, math.prod(map(len, MENUS.values()))
+def test_who_trained_nothing_does_not_reach_half(items, solution):
+    case, by_hand = {"ticket": "practice"}, 4 * sum(item.person for item in items.values())
+    untrained = {**solution.trial, "live": {name: {} for name in SET}}
+    machine = sum(item.points for item in items.values())
+    without = machine - items["trial"].points + items["trial"].points * items["trial"].judge(untrained, case)
+    before_the_trial = by_hand - 4  # a memo without a trial has nothing to say
+    assert without == machine - items["trial"].points
+    assert (without + before_the_trial) / (machine + by_hand) < 0.5
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_random_menu_choices_are_right_less_than_once_in_a_thousand(name):
-    """Counted over all of them, the defensible ones included; none of these has a number yet."""
-    right, total = right_choices(name, figures_of(my_rows(name, "practice")))
-    assert 0 < right < 0.001 * total
-
-
-def test_the_menus_hold_where_a_sample_looks_clean():
-    """A sample whose flip rate falls below the threshold: DPO and IPO are level, and luck is still rare."""
-    found = {**figures_of(my_rows(TULU1, "practice")), "flip_rate": 0.13}
-    assert checks.choice_share(TULU1, "dpo", found) == checks.choice_share(TULU1, "ipo", found) == 1
-    right, total = right_choices(TULU1, found)
-    assert right < 0.001 * total
-
-
-def test_every_brief_has_its_argument():
-    for name, case in CASES.items():
-        brief = briefs()[name]
-        assert set(case.against) == {brief.argued, *brief.alternatives}
-        assert {owner for owner, _ in checks.MECHANISMS.values() if owner} == set(METHODS)
-        for choice, against in case.against.items():
-            assert all(method != choice and figure in checks.DECIDERS for method, figure in against)
-
-
-# ---------------------------------------------------------------- paragraphs
-
-
-STUFFED = (
-    "IPO DPO KTO ORPO SimPO squared finite margin reference point odds average log-prob. " * 3
-    + "17.3 % 33.7 % 65.4 % because so if but."
-)
-RETURNED = {
-    "the paragraph: a text": None,
-    "length: 60 to 250 words": "IPO, not DPO, because 17.3 % of labels look flipped and 33.7 % are ties.",
-    "your choice, by its name": lambda text: text.replace("IPO", "It").replace("DPO", "the other"),
-    "the runner-up, by its name": lambda text: text.replace("DPO", "the other one"),
-    "two of your own measured numbers": lambda text: text.replace("17.3", "17.7").replace("33.7", "32.7"),
-    "all five methods are named": STUFFED,
-    "the same words come again and again": STUFFED,
-    "sentences: at least three": lambda text: text.replace(". ", ", ").replace(".\n", ",\n").replace("? ", ", "),
-}
-
-
-@pytest.mark.parametrize("what", RETURNED)
-def test_the_gate_returns_with_what_is_missing(paragraphs, what):
-    change = RETURNED[what]
-    gate = check_paragraph(TULU1, change(paragraphs[TULU1]) if callable(change) else change, "practice")
-    assert not gate
-    assert any(what in missing for missing in gate.missing)
-    assert "returned, unmarked" in repr(gate)
-
-
-def test_the_gate_passes_good_ones_on_to_a_person_and_says_so(paragraphs):
-    for name, text in paragraphs.items():
-        gate = check_paragraph(name, text, "practice")
-        assert gate, gate
-        assert "No machine has marked it" in repr(gate) and all(line in repr(gate) for line in RUBRIC)
-        assert not check_paragraph(name, text, "another ticket")  # a neighbour's numbers
-
-
-def test_the_gate_cannot_tell_a_bad_argument_and_passes_it_on(paragraphs):
-    """What a person is for: every part is there, and the reasoning is wrong."""
-    bad = paragraphs[TULU1].replace("cannot pull without end", "is found and left out").replace("above", "far above")
-    assert check_paragraph(TULU1, bad, "practice")
-
-
-def test_a_paragraph_gets_no_mark_from_the_machine(root, paragraphs):
-    items = [item for item in assignments.load("14").exercise.items if item.name.startswith("paragraph")]
-    assert len(items) == 3
-    for item, text in zip(items, paragraphs.values(), strict=True):
-        assert item.person and item.points == 0
-        assert item.judge(text, {"ticket": "practice"}) == 0
+def test_prose_gets_no_mark_from_the_machine(items, solution):
+    people = [item for item in items.values() if item.person]
+    assert [item.name for item in people] == ["paragraph_tulu1", "paragraph_feedbackqa", "paragraph_qlora", "memo"]
+    for item in people:
+        text = getattr(solution, item.name)
+        assert item.points == 0 and item.judge(text, {"ticket": "practice"}) == 0
         assert "passed on to a person" in item.explain(text, {"ticket": "practice"})
         assert "returned, unmarked" in item.explain(None, {"ticket": "practice"})
 
 
-def test_the_class_report_shows_paragraphs_to_a_person(paragraphs):
-    text, gate = paragraphs[TULU1], repr(check_paragraph(TULU1, paragraphs[TULU1], "practice"))
-    case = CaseMark({"ticket": "practice"}, None, {"json": text}, 0.0, "")
-    read = ItemMark("paragraph_tulu1", 0.0, 0, (case,), gate)
-    mark = Mark("ada", "graded", (), "f", (read,))
-    batch = pages.Batch(assignments.load("14"), [Learner("ada")], {"ada": mark})
+def test_the_class_report_shows_prose_to_a_person_and_a_template_as_one(items, solution):
+    text = solution.paragraph_tulu1
+    other = text.replace("20.4", "19.1").replace("34.3", "31.0")
+    gate = repr(check_paragraph(TULU1, text, "practice"))
+    marks = {
+        who: Mark(who, "graded", (), "f", (ItemMark("paragraph_tulu1", 0.0, 0, (CaseMark(
+            {"ticket": "practice"}, None, {"json": told}, 0.0, ""),), gate),))
+        for who, told in (("ada", text), ("bob", other), ("cyd", solution.paragraph_qlora))
+    }  # fmt: skip
+    batch = pages.Batch(assignments.load("14"), [Learner(who) for who in marks], marks)
     shown = report.class_report(batch, [])
-    assert "cannot pull without end" in shown and "passed on to a person" in shown
+    assert "stops at a finite margin" in shown and "passed on to a person" in shown
+    alike = shown.partition("Texts that are alike")[2].partition("</table>")[0]
+    assert "ada" in alike and "bob" in alike and "cyd" not in alike
     assert "not marked by machine" in pages.feedback(batch, Learner("ada"))
+    assert all(line.split(":")[0] in gate for line in RUBRIC)
 
 
 def test_an_item_on_own_data_gets_the_ticket_for_its_case():
     exercise = assignments.load("14").exercise
     cases = tickets.cases_of(exercise, b"s" * 32, "ada")
-    assert cases["claim_tulu1"] == [{"ticket": tickets.ticket(b"s" * 32, "ada", exercise.name)}]
-    assert tickets.cases_of(exercise, b"s" * 32, "ada", tickets.PRACTICE)["claim_qlora"] == [{"ticket": "practice"}]
-    assert not replace(exercise.items[0], own=False).own
+    assert cases["plans"] == cases["trial"] == [{"ticket": tickets.ticket(b"s" * 32, "ada", exercise.name)}]
+
+
+def test_marking_one_submission_stays_fast(items, solution):
+    """Three half samples are profiled once each; what else there is costs next to nothing."""
+    sample.figures_of.cache_clear()
+    start, case = time.process_time(), {"ticket": "00000000000f"}
+    for item in items.values():
+        item.judge(getattr(solution, item.name), case)
+        item.explain(getattr(solution, item.name), case)
+    assert time.process_time() - start < 5
+
+
+# ---------------------------------------------------------------- the runs
+
+
+def test_the_runs_stand_outside_package_and_handout(root, tmp_path):
+    runs = root / "exercises/specs/ex14_runs.json"
+    stored = json.loads(runs.read_text())
+    assert stored["provenance"]["command"] == "python exercises/specs/runs_ex14.py"
+    for name in STAND_INS:
+        assert set(stored["gold"][name]) == set(allowed(name))
+        assert {len(gold) for gold in stored["gold"][name].values()} == {len(SEEDS)}
+    handout.write_release(tmp_path / "release")
+    held = {path.name for path in (tmp_path / "release").rglob("*")}
+    assert "14_capstone.ipynb" in held and not {"ex14_runs.json", "release_ex14.py", "runs_ex14.py"} & held
+    a_run = str(stored["gold"][TULU1]["kto"][0])
+    texts = (path for path in (tmp_path / "release").rglob("*") if path.suffix in (".json", ".py", ".ipynb", ".yaml"))
+    assert not any(a_run in path.read_text(encoding="utf-8") for path in texts)
+
+
+@pytest.mark.slow
+def test_a_live_run_is_the_recorded_one(spec):
+    """On another machine it may differ in the last digits; within what the marks allow."""
+    name, method, seed = random.Random(0).choice([(n, m, 0) for n in STAND_INS for m in allowed(n)])
+    from lessons_lib.lessons.lesson14.trial_runs import run
+
+    assert run(name, method, seed) == pytest.approx(spec["runs"]()[name][method][seed], abs=trial.SAME_RUN)
+
+
+def test_the_solution_was_released_for_its_seal(solution, spec):
+    released = solution.trial["released"]
+    assert released["seal"] == plan.seal(solution.plans, "practice")
+    assert trial.not_released(spec["key"](), solution.plans, released, "practice") == ""
+    assert checks.check_trial(solution.trial, "practice")
