@@ -167,8 +167,8 @@ def _alike_texts(batch: Batch) -> Iterator[str]:
     ]
     if rows:
         yield (
-            "<h3>Texts that are alike</h3><p>They share most of their runs of four words, numbers aside. A question, and "
-            "no verdict: read one of each group, and ask.</p>"
+            "<h3>Texts that are alike</h3><p>They share most of their runs of four words, numbers aside. A question, "
+            "and no verdict: read one of each group, and ask.</p>"
         )
         yield table(("item", "learners", "who", "words"), rows)
 

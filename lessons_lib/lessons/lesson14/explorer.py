@@ -1,7 +1,8 @@
-"""Lesson 14's explorer: three real datasets side by side, and what the decision tree says of each as terms change.
+"""Lesson 14's explorer: the capstone's datasets side by side, and what is advised for a fourth as its terms change.
 
-The figures are the committed ones, the answers those of `decide.recommend`. A figure that a dataset cannot have
-(nobody looked at FeedbackQA's passages side by side) stands at zero, and the sentence below says so.
+The figures are the committed ones, the answers those of `decide.recommend`; the three datasets are the learner's own to
+answer for. A figure that a dataset cannot have (nobody looked at FeedbackQA's passages side by side) stands at zero,
+and the sentence below says so.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ DATASETS = {
     "FeedbackQA": "feedbackqa_cdc",
     "GPT-4 (qlora)": "qlora_gpt4_vicuna",
 }
+FOURTH = "pandalm_testset"
 AS_BRIEFED = "as its brief says"
 TERMS = {
     AS_BRIEFED: {},
@@ -50,17 +52,17 @@ def profile(dataset: str) -> Profile:
 
 
 @cache
-def facts(dataset: str, terms: str, end: str) -> Facts:
-    """The facts of a dataset under some terms, with the flip rate at one end of its interval."""
-    brief = vars(briefs()[DATASETS[dataset]].constraints)
-    found = Facts.from_profile(profile(dataset), Constraints(**{**brief, **TERMS[terms]}))
+def facts(terms: str, end: str) -> Facts:
+    """The facts of the fourth dataset under some terms, with the flip rate at one end of its interval."""
+    brief = vars(briefs()[FOURTH].constraints)
+    found = Facts.from_profile(figures.committed(FOURTH)["profile"], Constraints(**{**brief, **TERMS[terms]}))
     at = {"low end": found.flip_low, "high end": found.flip_high}.get(end)
     return found if at is None else replace(found, flip_rate=at)
 
 
 @cache
-def advice(dataset: str, terms: str, end: str) -> Recommendation:
-    return recommend(facts(dataset, terms, end))
+def advice(terms: str, end: str) -> Recommendation:
+    return recommend(facts(terms, end))
 
 
 def shown(dataset: str, figure: str) -> float:
@@ -74,45 +76,42 @@ def missing_of(figure: str) -> str:
     return f"not to be had from {' nor '.join(lacking)}" if lacking else "all three have it"
 
 
-def answer_of(dataset: str, terms: str, end: str) -> str:
-    return f"{dataset}: start with {name(advice(dataset, terms, end).start_with)}"
+def answer_of(terms: str, end: str) -> str:
+    return f"The fourth, PandaLM: start with {name(advice(terms, end).start_with)}"
 
 
-def five_of(dataset: str, terms: str, end: str) -> str:
-    return f"How the five stand to {name(advice(dataset, terms, end).start_with)}:"
+def five_of(terms: str, end: str) -> str:
+    return f"How the five stand to {name(advice(terms, end).start_with)}:"
 
 
 def light(method: str) -> Callable:
-    return lambda dataset, terms, end: stands(method, advice(dataset, terms, end))
+    return lambda terms, end: stands(method, advice(terms, end))
 
 
-def runner_up_of(dataset: str, terms: str, end: str) -> str:
-    found = advice(dataset, terms, end)
+def runner_up_of(terms: str, end: str) -> str:
+    found = advice(terms, end)
     return f"{name(found.runner_up)}, {found.why_runner_up}" if found.runner_up else "none"
 
 
-def change_of(dataset: str, terms: str, end: str) -> str:
-    flips = advice(dataset, terms, end).flips
+def change_of(terms: str, end: str) -> str:
+    flips = advice(terms, end).flips
     return "; ".join(f"{name(to)} if {what}" for what, to in flips) or "the same whatever else you answered"
 
 
 def three_profiles() -> Explorer:
-    """Three datasets, their figures and their answers."""
+    """Three datasets with their figures, and the answer for a fourth."""
     return Explorer(
         name="three-profiles",
-        title="Three real datasets: compare what was measured, change the terms, and see which answers hold",
+        title="Three real datasets side by side, and the advice for a fourth as its terms change",
         sliders=[
             Slider("figure", "What to compare", tuple(SHOWN), next(iter(SHOWN))),
-            Slider("dataset", "Whose answer", tuple(DATASETS), next(iter(DATASETS))),
             Slider("terms", "What you start from, and what fits", tuple(TERMS), AS_BRIEFED),
             Slider("end", "Flip rate: which end of its interval", ENDS, "estimate"),
         ],
         presets={
-            "people, as briefed": {"dataset": next(iter(DATASETS)), "terms": AS_BRIEFED, "end": "estimate"},
-            "the same at the low end": {"dataset": next(iter(DATASETS)), "terms": AS_BRIEFED, "end": "low end"},
-            "the judge, with a reference": {
-                "dataset": "GPT-4 (qlora)", "terms": "a fine-tuned model, with a reference",
-            },
+            "the fourth, as briefed": {"terms": AS_BRIEFED, "end": "estimate"},
+            "without a reference": {"terms": "a fine-tuned model, no reference to be had", "end": "estimate"},
+            "from a base model": {"terms": "a base model", "end": "estimate"},
         },
         panels=[
             Panel(

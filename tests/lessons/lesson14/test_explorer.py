@@ -9,10 +9,10 @@ from lessons_lib.advice.decide import briefs, recommend
 from lessons_lib.advice.match import match
 from lessons_lib.data import figures, samples
 from lessons_lib.explorers import page
-from lessons_lib.lessons.lesson14.explorer import DATASETS, SHOWN, TERMS, facts, name, three_profiles
+from lessons_lib.lessons.lesson14.explorer import DATASETS, FOURTH, SHOWN, TERMS, facts, name, three_profiles
 from lessons_lib.methods import METHODS
 
-PEOPLE, PASSAGES, JUDGE = DATASETS
+*_, JUDGE = DATASETS
 BRIEFED, REFERENCE, NO_REFERENCE, BASE = TERMS
 
 
@@ -28,43 +28,42 @@ def test_the_figures_are_the_committed_ones():
 
 
 @pytest.mark.parametrize(
-    ("dataset", "terms", "end", "made_for"),
+    ("terms", "end", "made_for"),
     [
-        (PEOPLE, BRIEFED, "estimate", "ipo"),
-        (PEOPLE, BRIEFED, "low end", "dpo"),
-        (PEOPLE, NO_REFERENCE, "high end", "simpo"),
-        (PEOPLE, BASE, "estimate", "orpo"),
-        (PASSAGES, BRIEFED, "estimate", "kto"),
-        (PASSAGES, BASE, "estimate", "kto"),
-        (JUDGE, BRIEFED, "estimate", "simpo"),
-        (JUDGE, REFERENCE, "estimate", "dpo"),
+        (BRIEFED, "estimate", "dpo"),
+        (BRIEFED, "low end", "dpo"),
+        (REFERENCE, "high end", "dpo"),
+        (NO_REFERENCE, "estimate", "simpo"),
+        (BASE, "estimate", "orpo"),
     ],
 )
-def test_where_the_paths_end_by_hand(dataset, terms, end, made_for):
-    found = recommend(facts(dataset, terms, end))
+def test_where_the_paths_end_by_hand(terms, end, made_for):
+    found = recommend(facts(terms, end))
     assert found.made_for == made_for
-    explorer = three_profiles()
-    lines = explorer.lines(dataset=dataset, terms=terms, end=end)
-    assert lines[0] == f"{dataset}: start with {name(found.start_with)}"
+    lines = three_profiles().lines(terms=terms, end=end)
+    assert lines[0] == f"The fourth, PandaLM: start with {name(found.start_with)}"
     assert f"{name(found.start_with)}: start here" in lines
+
+
+def test_it_answers_for_none_of_the_learners_own_datasets():
+    assert FOURTH not in DATASETS.values()
+    assert set(three_profiles().by_name) == {"figure", "terms", "end"}
 
 
 def test_every_setting_says_what_the_library_recommends():
     explorer = three_profiles()
-    for setting in explorer.settings(("dataset", "terms", "end")):
+    for setting in explorer.settings(("terms", "end")):
         found = recommend(facts(**setting))
         said = dict(line.split(": ", 1) for line in explorer.lines(**setting) if ": " in line)
         assert said["Runner-up"].startswith(name(found.runner_up) if found.runner_up else "none")
         assert all(f"{name(to)} if {what}" in said["What would change it"] for what, to in found.flips)
         assert [m for m in METHODS if said[name(m)] == "equivalent"] == [m for m in METHODS if m in found.equivalents]
-    for dataset, key in DATASETS.items():
-        assert recommend(facts(dataset, BRIEFED, "estimate")).made_for == briefs()[key].argued
+    assert recommend(facts(BRIEFED, "estimate")).made_for == briefs()[FOURTH].argued
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
-def test_the_facts_are_those_that_match_finds_in_the_same_judgements(dataset):
-    found = facts(dataset, BRIEFED, "estimate")
-    sampled = match(DATASETS[dataset], rows=samples.everything(DATASETS[dataset])).facts
+def test_the_facts_are_those_that_match_finds_in_the_same_judgements():
+    found = facts(BRIEFED, "estimate")
+    sampled = match(FOURTH, rows=samples.everything(FOURTH)).facts
     for field in (
         "rows",
         "prompts",

@@ -59,7 +59,7 @@ def test_numbers_are_read_with_a_decimal_comma_and_in_other_forms():
     figures = {"0.204": 0.2042, "0,204": 0.2042, "20 %": 0.2042, "20,4 %": 0.2042, "1,272": 1272, "1272": 1272}
     for written, figure in figures.items():
         assert prose._quotes(f"The figure is {written} here.", figure), written
-    for written, figure in {"21 %": 0.2042, "0.2": 0.2042, "2": 0.02, "1,27": 1272}.items():
+    for written, figure in {"21 %": 0.2042, "0.2": 0.2042, "3": 0.02, "1,27": 1272}.items():
         assert not prose._quotes(f"The figure is {written} here.", figure), written
 
 
@@ -87,12 +87,8 @@ def padded(name, template, start):
 
 def test_own_numbers_with_padding_are_returned():
     """Each of them quotes the learner's own numbers, names two methods and is long enough."""
-    attacks = [padded(name, t, start) for name, t, start in itertools.product(SET, TEMPLATES, range(4))]
-    passed = [
-        text
-        for text, name in zip(attacks, itertools.cycle(SET), strict=False)
-        if check_paragraph(name, text, "practice")
-    ]
+    attacks = [(name, padded(name, t, start)) for name, t, start in itertools.product(SET, TEMPLATES, range(4))]
+    passed = [text for name, text in attacks if check_paragraph(name, text, "practice")]
     assert len(attacks) == 48 and not passed
 
 
