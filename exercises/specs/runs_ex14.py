@@ -2,7 +2,7 @@
 
     python exercises/specs/runs_ex14.py
 
-About 2 seconds of CPU a run, 144 of them. They are seen by nobody before a plan is sealed: they lie outside the
+About 2 seconds of CPU a run, 120 of them. They are seen by nobody before a plan is sealed: they lie outside the
 library and outside what is handed out, and `recommend` does not read them. What is done is kept line by line, and a
 call that was stopped goes on. With other seeds in `trial_runs.SEEDS` you have runs of your own, and a new key of the
 receipts with them.

@@ -23,7 +23,7 @@ Runs = Mapping[str, Mapping[str, Sequence[float]]]  # dataset, method: gold rewa
 
 SAME_RUN = 0.1  # gold points by which a run may differ between machines: its 256 replies are sampled
 EXACT = 0.005  # gold points by which a mean or an end may be rounded
-SURE_ENOUGH = 0.02  # mean squared error of probabilities that twelve seeds cannot tell from none
+SURE_ENOUGH = 0.025  # mean squared error that ten seeds leave of a true probability of one half
 WORTHLESS = 0.25  # and of probabilities that say nothing, or the contrary
 LIVE, READING, CONFIDENCE = 0.25, 0.5, 0.25  # what the parts of a trial are worth
 

@@ -19,7 +19,7 @@ from lessons_lib.advice.decide import briefs
 from lessons_lib.errors import UserError
 from lessons_lib.methods import METHODS
 
-SEEDS = range(12)  # each begins at a checkpoint of its own, "sft-" and the seed
+SEEDS = range(10)  # each begins at a checkpoint of its own, "sft-" and the seed
 BATCH = 16  # pairs a step, or 32 ratings, which are as many tokens
 SAMPLES = 256  # replies to test prompts
 WARMUP = 5  # steps

@@ -20,7 +20,7 @@ def one_plan(name, choice="orpo", **changed):
     turn = {"figure": figure, "is": "above", "value": 0.9, "to": "ipo"}
     return {
         **{"choice": choice, "runner_up": rivals[0], "beats": beats, "effect": 0.2, "sd": 0.25},
-        **{"visible": 0.222, "turn": turn, **changed},
+        **{"visible": 0.25, "turn": turn, **changed},
     }
 
 
