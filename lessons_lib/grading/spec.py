@@ -41,6 +41,8 @@ class Item:
         explain: what the feedback says about an answer that is not right, where the notebook has no check for it.
         own: the value is judged on the learner's own data: the case is ``{"ticket": …}``, which judge and explain
             get beside the answer, and the learner's code does not.
+        prepare: of an own item, what judging needs for a ticket, such as the key of that sample; called beforehand, so
+            that it does not count against the seconds that judging an answer may take.
         person: a person marks it, by the rubric of `by_hand`. Then `points` is 0, the judge gives nothing, and
             `explain` says what goes to her.
     """
@@ -55,6 +57,7 @@ class Item:
     together: Callable[[list[JSON], list[dict[str, JSON]]], tuple[float, str]] | None = None
     explain: Callable[..., str] | None = None
     own: bool = False
+    prepare: Callable[[str], object] | None = None
     person: bool = False
 
 

@@ -54,6 +54,8 @@ def cases_of(
 
     def cases(item: Item) -> list[dict[str, JSON] | None]:
         if item.own:
+            if item.prepare:
+                item.prepare(mine)
             return [{"ticket": mine}]
         return item.cases(hidden(salt, learner, exercise.name, item.name)) if item.cases else [None]
 

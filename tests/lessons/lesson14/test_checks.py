@@ -184,6 +184,16 @@ def test_an_item_on_own_data_gets_the_ticket_for_its_case():
     assert cases["plans"] == cases["trial"] == [{"ticket": tickets.ticket(b"s" * 32, "ada", exercise.name)}]
 
 
+def test_the_key_is_made_before_an_answer_is_judged(items, solution, monkeypatch):
+    """Judging may take so many seconds of wall clock; a slow machine that profiles within them would cost points."""
+    sample.figures_of.cache_clear()
+    tickets.cases_of(assignments.load("14").exercise, b"s" * 32, "ada", "practice")
+    monkeypatch.setattr(sample, "my_profile", None)  # nothing is profiled from here on
+    for name, item in items.items():
+        item.judge(getattr(solution, name), {"ticket": "practice"})
+        item.explain(getattr(solution, name), {"ticket": "practice"})
+
+
 def test_marking_one_submission_stays_fast(items, solution):
     """Three half samples are profiled once each; what else there is costs next to nothing."""
     sample.figures_of.cache_clear()
