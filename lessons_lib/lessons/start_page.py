@@ -24,7 +24,7 @@ def replies() -> Explorer:
 
     return Explorer(
         name="replies",
-        title="Read what a number stands for",
+        title="One request, two replies",
         sliders=[
             Slider("request", "A customer writes", tuple(asked), next(iter(asked))),
             Slider("moment", "How much of the run is over?", MOMENTS, MOMENTS[-1], buttons=True),
