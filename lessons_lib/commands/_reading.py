@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 
 from lessons_lib import COMMAND
 from lessons_lib.errors import UserError
-from lessons_lib.methods import METHODS
+from lessons_lib.training.config import takes_single_replies
 
 SOURCE = (
     "a .jsonl, .json, .csv, .tsv or .parquet file, a Hub id, or one of the real datasets by name "
@@ -169,7 +169,7 @@ def _short(value: object, width: int = 90) -> str:
 
 def shape_of(method: str) -> str:
     """The shape of rows that a method trains on; SFT takes the chosen side of pairs."""
-    return METHODS[method].data if method in METHODS else "paired"
+    return "unpaired" if takes_single_replies(method) else "paired"
 
 
 def in_shape(rows: Iterable[dict], shape: str) -> Iterator[dict]:

@@ -31,7 +31,12 @@ def add_arguments(parser) -> None:
     )
     parser.add_argument("--data", required=True, help=SOURCE)
     parser.add_argument("--rows", type=int, help="take the first so many rows only")
-    parser.add_argument("--method", default="dpo", help="dpo (default), ipo, kto, orpo, simpo or sft")
+    parser.add_argument(
+        "--method",
+        default="dpo",
+        help="dpo (default), ipo, kto, orpo, simpo or sft; "
+        "or a variant: rdpo (robust DPO), kto_noref (KTO without a reference), kto_zero (its z₀ at 0)",
+    )
     parser.add_argument("--reference", help="another model to compare with (default: --model as it is at the start)")
     parser.add_argument(
         "--set",

@@ -319,7 +319,7 @@ def invented(regime, arm, seed, strength, learning_rate):
     return [{**setting, "stop": stop, "gold": learning_rate, "votes": -learning_rate} for stop in design.STOPS]
 
 
-def test_a_search_takes_the_arms_that_are_trained_and_goes_on_round_after_round(tmp_path, monkeypatch):
+def test_a_search_takes_the_arms_that_are_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "measured", invented)
     path = record.tune(tmp_path, regimes=("clean",), arms=("dpo", "sft", "untouched"), progress=False)
     table = pd.read_parquet(path)

@@ -12,7 +12,7 @@ from lessons_lib.__main__ import main
 from lessons_lib.commands.train import settings
 from lessons_lib.errors import UserError
 from lessons_lib.models.loading import load, save
-from lessons_lib.training.config import TrainConfig
+from lessons_lib.training.config import VARIANTS, TrainConfig
 
 
 @pytest.fixture
@@ -45,7 +45,10 @@ def test_a_file_becomes_a_trained_folder(method, model_folder, tmp_path, capsys)
         (["--set", "betta=0.1"], "dpo has no betta; its own are: beta, label_smoothing (settings of the run are:"),
         (["--set", "batch_size=0"], "batch_size: expected"),
         (["--set", "beta"], "--set: expected NAME=VALUE, got 'beta'"),
-        (["--method", "ppo"], "expected one of dpo, ipo, kto, orpo, simpo or sft, got 'ppo'"),
+        (
+            ["--method", "ppo"],
+            "expected one of dpo, ipo, kto, orpo, simpo, rdpo, kto_noref, kto_zero or sft, got 'ppo'",
+        ),
         (["--schema", "nowhere"], "schema: expected one of"),
     ],
 )
@@ -56,6 +59,15 @@ def test_mistakes_end_with_code_2_and_one_line(extra, message, model_folder, tmp
     error = capsys.readouterr().err.strip()
     assert message in error and "\n" not in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", VARIANTS)
+def test_a_variant_is_trained_by_its_name_on_its_methods_rows(method, model_folder, tmp_path):
+    data = write(tmp_path / "rows.jsonl", tiny.rows_for(VARIANTS[method][0], 16))
+    command = ["train", "--model", model_folder, "--data", data, "--method", method, "--output", tmp_path / "out"]
+    assert main([*map(str, command), "--quiet", "--set", "batch_size=8", "learning_rate=5e-3", "max_steps=4"]) == 0
+    losses = pd.read_csv(tmp_path / "out" / "history.csv")["loss"]
+    assert len(losses) == 4 and losses.iloc[-1] < losses.iloc[0]
 
 
 def test_rows_of_the_other_shape_are_made_into_the_methods_own(model_folder, tmp_path, capsys):
