@@ -52,8 +52,8 @@ def reply_rows(outcome: Outcome) -> Iterator[tuple[str, ...]]:
 def left_open(outcome: Outcome, plan: Plan, told: Sequence[str]) -> list[str]:
     """What was not seen: what was told before, and what the runs themselves leave open."""
     found = [
-        f"At the spread that was found, a difference of {100 * outcome.visible:.0f} points between two arms would have "
-        "been seen four times in five."
+        f"The intervals of two arms' difference reach {100 * outcome.reach:.0f} points to either side, on average: "
+        "what is smaller does not show."
     ]
     if outcome.seeds < plan.seeds:
         found.append(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lessons_lib.advice.trial_plan import CONTROL, Plan, visible
+from lessons_lib.advice.trial_plan import CONTROL, Plan
 from lessons_lib.benchmark.design import ARMS
 from lessons_lib.benchmark.statistics import word
 from lessons_lib.methods import METHODS
@@ -48,7 +48,7 @@ class Outcome:
         reward_wins: how often a reward model prefers an arm's reply to the untouched model's, where one was named.
         rates: the learning rate that was chosen for each arm, and `edges`: whether it was the "lowest" or "highest".
         leader: the arm with the highest accuracy. seeds, prompts: that the accuracies rest on. delta: see `word`.
-        visible: the difference between two arms that would be found four times in five, at the spread that was found.
+        reach: how far the intervals of the comparisons reach to either side, on average.
     """
 
     accuracy: Mapping[str, Interval]
@@ -61,7 +61,7 @@ class Outcome:
     seeds: int
     prompts: int
     delta: float
-    visible: float
+    reach: float
 
     def against_leader(self, said: str) -> list[str]:
         """Arms of which the leader is `said`: "ahead", "equivalent" or "cannot tell"."""
@@ -83,7 +83,6 @@ def read(rows: Sequence[Mapping], plan: Plan, delta: float = DELTA) -> Outcome:
         found = difference(wins[one], wins[other], alpha=ALPHA / len(pairs))
         comparisons.append(Comparison(one, other, found, word(found, delta)))
     accuracy = {arm: share(values) for arm, values in wins.items()}
-    spreads = [np.append((wins[one] - wins[other]).mean(axis=0), MADE_UP).std(ddof=1) for one, other in pairs]
     prompts = wins[plan.arms[0]].shape[1]
     rates = {arm: float(final[arm, 0]["learning_rate"]) for arm in plan.arms}
     return Outcome(
@@ -97,7 +96,7 @@ def read(rows: Sequence[Mapping], plan: Plan, delta: float = DELTA) -> Outcome:
         seeds=len(seeds),
         prompts=prompts,
         delta=delta,
-        visible=visible(prompts, len(seeds), len(pairs), spread=math.sqrt(np.mean(np.square(spreads)))),
+        reach=fmean(pair.difference.half_width for pair in comparisons),
     )
 
 

@@ -87,6 +87,13 @@ def test_an_edge_is_a_rate_that_beats_its_neighbour():
     assert found.edges == {"dpo": "lowest"}
 
 
+def test_how_far_the_intervals_reach_is_said():
+    found = read(runs({"dpo": 0.8, "kto": 0.7, "sft": 0.6}), PLAN)
+    widths = [(pair.difference.high - pair.difference.low) / 2 for pair in found.comparisons]
+    assert found.reach == pytest.approx(sum(widths) / 3)
+    assert f"reach {100 * found.reach:.0f} points" in left_open(found, PLAN, ["the first"])[0]
+
+
 def test_only_whole_seeds_count():
     rows = runs({"dpo": 0.8, "kto": 0.7, "sft": 0.6})
     cut = [row for row in rows if not (row["stage"] == "final" and row["arm"] == "sft" and row["seed"] == 1)]
