@@ -178,9 +178,9 @@ function bringBackAnswers({ target: quiz }) {
   }
 }
 
-/** What scrolls sideways has to be reachable by keyboard. */
-function focusable(box) {
-  if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+/** What scrolls sideways has to be reachable by keyboard. All are measured before one is changed: one layout, not many. */
+function focusable(boxes) {
+  for (const box of boxes.filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)) box.tabIndex = 0;
 }
 
 themeButton(document.getElementById("theme-button"));
@@ -195,4 +195,4 @@ addEventListener("lessons:ready", bringBackAnswers);
 const depths = all("details.depth");
 if (depths.length) tabs(depths);
 if (navigator.clipboard) all(".cell_input .highlight, article > section div[class*=highlight-] > .highlight").forEach(copyButton);
-all("pre, .math-block, .table-box, .cell_output .text_html").forEach(focusable);
+focusable(all("pre, .math-block, .table-box, .cell_output .text_html"));
