@@ -15,7 +15,8 @@ MOMENTS = ("¼", "½", "¾", "all of it")  # of a run, as `shop_texts.SHARES` ha
 
 def replies() -> Explorer:
     """A request, how much of the run is over, and the replies with their gold reward."""
-    asked = {f"{r.person}: {r.words} ({r.price} dollars)": number for number, r in enumerate(fixed_requests())}
+    requests = fixed_requests()
+    asked = {f"{request.person} ({request.price} dollars)": number for number, request in enumerate(requests)}
     said = {_label(run): _by_moment(run) for run in shop_texts.recorded_runs()}
     first = next(iter(said.values()))
 
@@ -26,11 +27,11 @@ def replies() -> Explorer:
         name="replies",
         title="One request, two replies",
         sliders=[
-            Slider("request", "A customer writes", tuple(asked), next(iter(asked))),
+            Slider("request", "Whose request", tuple(asked), next(iter(asked))),
             Slider("moment", "How much of the run is over?", MOMENTS, MOMENTS[-1], buttons=True),
         ],
         card=Card(
-            lambda request: request.partition(": ")[2],
+            lambda request: f"{requests[asked[request]].words} ({requests[asked[request]].price} dollars)",
             lines={
                 "Before training": lambda request: _told(first[0, asked[request]]),
                 **{label: at(run) for label, run in said.items()},
