@@ -122,7 +122,7 @@ def choose(
                 return replace(plan, steps=taken, seconds=predicted(plan, costs, steps=taken))
     needed = predicted(plan, costs, steps=steps or wanted)
     raise UserError(
-        f"--minutes: the smallest trial here ({' and '.join(plan.arms)}, {plan.seeds} seed{'s' * (plan.seeds > 1)}, "
+        f"--minutes: the smallest trial here ({' and '.join(plan.arms)}, {_many(plan.seeds, 'seed')}, "
         f"{steps or wanted} steps of {batch_size} pairs) would take {_minutes(needed)} after {_minutes(seconds)} were "
         f"left; give at least {math.ceil((needed - seconds) / 60)} more, or a shorter --max-tokens, fewer --methods, "
         f"or a smaller --model"
@@ -195,7 +195,7 @@ def unseen(plan: Plan, prompts: int, delta: float, *, thumbs: bool = False) -> l
     votes = plan.replies * plan.seeds
     said = [
         f"Between two methods it sees differences of {100 * between:.0f} points of held-out accuracy or more (80 % "
-        f"power, {prompts} held-out prompts, {plan.comparisons} comparisons, if two methods differ on one pair in "
+        f"power, {prompts} held-out prompts, {_many(plan.comparisons, 'comparison')}, if two differ on one pair in "
         f"four). Smaller ones, {100 * delta:.0f} points that would count among them, will mostly read “cannot tell”."
         if between > delta
         else f"Between two methods it sees differences of {100 * between:.1f} points of held-out accuracy or more.",
@@ -223,11 +223,15 @@ def sentences(plan: Plan, prompts: int) -> list[str]:
     rates = ", ".join(f"{rate:.1e}" for rate in plan.learning_rates)
     return [
         f"Arms: {names}; and the untouched model.",
-        f"Each: {plan.steps} steps of {plan.batch_size} pairs, {plan.seeds} paired seed{'s' * (plan.seeds > 1)}; "
+        f"Each: {plan.steps} steps of {plan.batch_size} pairs, {_many(plan.seeds, 'paired seed')}; "
         f"learning rate chosen from {rates}: the highest that {plan.validation} validation rows do not put behind.",
         f"Held out: {plan.test} rows of {prompts} prompts, and {plan.replies} sampled replies a model and seed.",
         f"Predicted: {plan.runs} trainings, {_minutes(plan.seconds)}.",
     ]
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _minutes(seconds: float) -> str:

@@ -18,7 +18,6 @@ from lessons_lib.commands.train import warnings_as_lines
 from lessons_lib.errors import UserError
 
 HELP = "compare methods on your own rows and model within minutes: a matched trial, sampled replies, a blind vote"
-EXTRA = "train"
 EXAMPLE = f"""{COMMAND} trial pairs.jsonl --model smollm2-135m-instruct-q4 --minutes 30 --dry-run
       (what thirty minutes can show here, and what they cannot)
   {COMMAND} trial pairs.jsonl --model ./my-model --minutes 30 --out runs/trial
