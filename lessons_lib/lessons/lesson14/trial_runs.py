@@ -112,7 +112,7 @@ def _run(name: str, method: str, seed: int) -> float:
     from lessons_lib.training.config import TrainConfig
 
     stand_in, checkpoint = STAND_INS[name], f"sft-{seed}"
-    reference = loop.reference_logps(checkpoint, checkpoint)
+    reference = loop.reference_logps(checkpoint)
     rows, batches, weights = runs.arranged(
         _rows(name, method, seed),
         method,
