@@ -354,7 +354,7 @@ h3 {{ margin: 1.4rem 0 .4rem }}
 .wide {{ overflow-x: auto }} table {{ border-collapse: collapse; font-size: .9rem; width: 100% }}
 th, td {{ text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
   border-bottom: 1px solid light-dark(#ddd, #3a3a3a) }}
-.quiet {{ color: light-dark(#5a5a5a, #a5a5a5) }}
+.quiet {{ color: light-dark(#5a5a5a, #a5a5a5) }} code {{ overflow-wrap: anywhere }}
 @media (max-width: 40rem) {{ table {{ min-width: 36rem }} }}
 figure {{ margin: 1.5rem 0 !important }} svg {{ max-width: 100%; height: auto }}
 </style></head><body>

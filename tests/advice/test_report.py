@@ -197,7 +197,7 @@ def test_names_from_the_file_are_escaped(found):
 
 def test_the_pictures_carry_finding_values_and_a_text_for_those_who_cannot_see_them(found):
     text = html_page(found.profile, found)
-    assert text.count("<svg") == 3
+    assert text.count("<figure") == 3
     for part in ("Two raters agree on 67 % of what both judged", "The longer response wins", "n = 60"):
         assert part in text
     assert re.search(r'="Two raters agree[^"]*raters agree \(n = 60\): 66\.7 %', text)  # the text beside the picture
@@ -244,6 +244,6 @@ def test_the_page_in_a_browser_light_dark_and_on_a_phone(found, chromium, tmp_pa
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             backgrounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
             for box in page.locator("svg").all():
-                assert box.bounding_box()["width"] <= width
+                assert not box.is_visible() or box.bounding_box()["width"] <= width  # a phone has its own
         browser.close()
     assert backgrounds == ["rgb(255, 255, 255)", "rgb(22, 22, 22)"]
