@@ -682,21 +682,14 @@ def kto_weights(up_share: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Brief:
-    """The situation a real dataset is set in, the choice that we argue for there, and its argued alternatives."""
+    """The situation a real dataset is set in, in words, and what it says beside the rows."""
 
     text: str
     constraints: Constraints
-    argued: str
-    alternatives: tuple[str, ...]
 
 
 @cache
 def briefs() -> Mapping[str, Brief]:
     """The briefs by name of the dataset."""
     records = json.loads(resources.files("lessons_lib.advice").joinpath("briefs.json").read_text("utf-8"))
-    return MappingProxyType(
-        {
-            name: Brief(b["text"], Constraints(**b["constraints"]), b["argued"], tuple(b["alternatives"]))
-            for name, b in records.items()
-        }
-    )
+    return MappingProxyType({name: Brief(b["text"], Constraints(**b["constraints"])) for name, b in records.items()})

@@ -495,11 +495,10 @@ def test_facts_from_a_profile():
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", list(briefs()))
-def test_the_real_datasets_get_the_argued_answer_and_alternative(name):
+def test_the_real_datasets_get_their_warnings_and_readings(name):
     brief = briefs()[name]
     found = Facts.from_profile(profile(real.judgements(name)), brief.constraints)
     advice = recommend(found)
-    assert advice.made_for == brief.argued
     warnings = " ".join(advice.warnings)
     if name == "pandalm_testset":
         assert "Repeats: 12%" in warnings

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lessons_lib.advice.decide import briefs, recommend
+from lessons_lib.advice.decide import recommend
 from lessons_lib.advice.match import match
 from lessons_lib.data import figures, samples
 from lessons_lib.explorers import page
@@ -58,7 +58,7 @@ def test_every_setting_says_what_the_library_recommends():
         assert said["Runner-up"].startswith(name(found.runner_up) if found.runner_up else "none")
         assert all(f"{name(to)} if {what}" in said["What would change it"] for what, to in found.flips)
         assert [m for m in METHODS if said[name(m)] == "equivalent"] == [m for m in METHODS if m in found.equivalents]
-    assert recommend(facts(BRIEFED, "estimate")).made_for == briefs()[FOURTH].argued
+    assert recommend(facts(BRIEFED, "estimate")).made_for == "dpo"
 
 
 def test_the_facts_are_those_that_match_finds_in_the_same_judgements():
