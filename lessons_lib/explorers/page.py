@@ -28,6 +28,7 @@ _HATCHES = {  # a bar's hatch in the legend; `patterns` of lessons.mjs draws the
     "simpo": "M0 6H30",
     "neutral": "M1 1L11 11M10 1L20 11M19 1L29 11",
 }
+LONG = 36  # letters of an answer that takes a row of its own
 LIMIT = 150 * 1024  # bytes of one explorer in the page
 
 
@@ -143,7 +144,8 @@ def _control(explorer: ExplorerSpec, slider: Slider, answers: Iterator[str]) -> 
             f'<option value="{i}"{" selected" if i == start else ""}>{escape(text)}</option>'
             for i, text in enumerate(slider.texts)
         )
-        return f'<div class="lx-slider">{label}<select id="{name}" name="{slider.name}">{options}</select></div>'
+        size = " lx-long" if max(map(len, slider.texts)) > LONG else ""
+        return f'<div class="lx-slider{size}">{label}<select id="{name}" name="{slider.name}">{options}</select></div>'
     text = escape(slider.texts[start])
     return (
         f'<div class="lx-slider">{label}<input type="range" id="{name}" name="{slider.name}" min="0" '

@@ -6,6 +6,7 @@ globalThis.looks = (() => {
   const CORE = 0.2; // of a line's height at its top and its bottom is air: letters stand between
   const CONTROL = 120; // the narrowest slider, menu or field that a thumb can work with
   const EDITOR = 0.95; // of its column
+  const FULL = 0.9; // of its form: a menu that wide has all the room there is
   const SQUEEZED = { letters: 40, a_line: 10 }; // a longer text with fewer letters a line than this stands in a chimney
   const ENDLESS = 1600; // about 200 letters of code
   const PHONE = 480; // the widest screen that is held in one hand
@@ -143,7 +144,8 @@ globalThis.looks = (() => {
       const style = getComputedStyle(select), pen = document.createElement("canvas").getContext("2d");
       pen.font = style.font;
       const arrow = 20, room = select.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - arrow;
-      return pen.measureText(select.selectedOptions[0]?.label ?? "").width > room + SLACK;
+      const isWidest = select.offsetWidth >= FULL * select.closest("form, section, body").clientWidth; // as on a phone
+      return !isWidest && pen.measureText(select.selectedOptions[0]?.label ?? "").width > room + SLACK;
     }).map((el) => ({ el, text: el.selectedOptions[0].label })),
 
     "narrow control": (root) => all(root, "input:not([type=radio], [type=checkbox], [type=submit], [type=button]), select, textarea")
