@@ -192,6 +192,8 @@ def _logps_by(shift: int = 1, *, score=lambda x: x.log_softmax(dim=-1), reduce=l
 _LOGPS_MISTAKES = (
     Mistake("unshifted labels", _logps_by(0),
             "the logits at a position predict the *next* token: score labels[:, 1:] with logits[:, :-1]"),
+    Mistake("unshifted labels", lambda logits, labels: _logps_by(0)(logits[:, :-1], labels[:, :-1]),
+            "both were cut at the same end: logits[:, :-1] predict labels[:, 1:]"),
     Mistake("shifted the wrong way", _logps_by(-1), "logits[:, :-1] predict labels[:, 1:]"),
     Mistake("prompt and pad counted", _logps_by(masked=False),
             "where the label is −100 nothing may be added; clamping it to 0 scores token 0 there"),

@@ -98,6 +98,7 @@ TENSORS = [
     ("my_labels", check_labels, labels_by(lambda ids, mask, n: (mask == 1) & (mask.cumsum(1) >= n)), "last token"),
     ("my_labels", check_labels, lambda input_ids, **_: input_ids.clone(), "prompt and pad counted"),
     ("my_logps", check_logps, with_(logps, shift=False), "unshifted labels"),
+    ("my_logps", check_logps, lambda x, y: logps(x[:, :-1], y[:, :-1], shift=False), "unshifted labels"),
     ("my_logps", check_logps, with_(logps, mean=True), "mean for sum"),
     ("my_logps", check_logps, with_(logps, mask=False), "prompt and pad counted"),
     ("my_logps", check_logps, lambda logits, labels: -logps(logits, labels), "a loss for a log-prob"),
