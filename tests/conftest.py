@@ -75,6 +75,8 @@ def shop_model() -> Path:
 def pytest_collection_modifyitems(config, items):
     """Tests of the built site come last: it is built meanwhile. Without their original files `real_data` is skipped."""
     items.sort(key=built_site.needs_site)
+    if moving := [item.nodeid for item in items if " at 0x" in item.nodeid]:  # two workers would not collect the same
+        raise pytest.UsageError(f"an address of memory names this test; give `ids`: {moving[0]}")
     if os.environ.get("LESSONS_DATA_DIR"):
         return
     reason = "set LESSONS_DATA_DIR to the folder with the original files (see lessons_lib/data/real.py)"

@@ -120,7 +120,7 @@ TENSORS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "check", "answer", "reason"), TENSORS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("name", "check", "answer", "reason"), TENSORS, ids=[f"{row[0]}: {row[3]}" for row in TENSORS])
 def test_each_mistake_is_named_and_costs_points(items, name, check, answer, reason):
     """By the check, on its own batches, and by the grader, on hidden ones: some are right on one side of padding."""
     verdict = check(answer)
