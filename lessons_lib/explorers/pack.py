@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lessons_lib._typography import together
 from lessons_lib.explorers.core import Axis, ExplorerSpec, Series, written
 
 LONG_ROW = 24  # from here on 16-bit codes with 8 bytes of range a row are the smaller form
@@ -79,7 +80,7 @@ def unpack_rows(header: dict, data: bytes) -> np.ndarray:
 
 def pack_texts(texts: list[str]) -> Packed:
     """One text a setting."""
-    return Packed({"as": "text", "rows": len(texts)}, json.dumps(texts, ensure_ascii=False).encode())
+    return Packed({"as": "text", "rows": len(texts)}, json.dumps([*map(together, texts)], ensure_ascii=False).encode())
 
 
 def pack_series(explorer: ExplorerSpec, series: Series, spec: str | None = None) -> Packed:

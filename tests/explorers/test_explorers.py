@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from lessons_lib import plots
+from lessons_lib._typography import together
 from lessons_lib.errors import UserError
 from lessons_lib.explorers import (
     Axis,
@@ -213,7 +214,7 @@ def test_the_page_holds_what_python_computes(explorer):
         computed = [series.row(setting) for setting in explorer.settings(series.by)]
         assert [list(explorer.by_name)[i] for i in header["by"]] == list(series.by)
         if spec is not None:
-            assert json.loads(own) == [written(row[0], spec) for row in computed]
+            assert json.loads(own) == [together(written(row[0], spec)) for row in computed]
             continue
         unpacked, computed = unpack_rows(header, own), np.array(computed, dtype=float)
         assert unpacked.shape == computed.shape
