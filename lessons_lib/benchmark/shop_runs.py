@@ -72,9 +72,11 @@ class Run:
         return [run(self.setup, regime, arm, self.points.get((regime, arm)), seed)]
 
     def current(self, row: dict) -> bool:
-        """Whether a recorded run was made at the setting that is chosen now."""
+        """Whether a recorded run was made at the setting that is chosen now; another setup's is left alone."""
         from lessons_lib.benchmark import tuning
 
+        if {**row, **self.setup.written} != row:
+            return True
         return tuning.is_at(row, self.points.get((row["regime"], row["arm"])))
 
 

@@ -13,7 +13,7 @@ from functools import cache
 
 import pandas as pd
 
-from lessons_lib.benchmark import reading, shop_reading, sizes
+from lessons_lib.benchmark import mechanisms, reading, shop_reading, sizes
 from lessons_lib.benchmark.claims import CLAIMS, Claim, Contrast
 from lessons_lib.benchmark.design import FIVE
 from lessons_lib.errors import UserError
@@ -93,6 +93,9 @@ def held(claim: Claim, world: World) -> list[Held]:
 
 
 def _held(contrast: Contrast, world: World) -> Held:
+    """A contrast of a case of `mechanisms` is read from its own runs, which the small world alone has."""
+    if contrast.case:
+        return Held(contrast, measured(mechanisms.runs_of(contrast.case), contrast), None)
     return Held(contrast, measured(SMALL.runs(), contrast), measured(world.runs(), contrast))
 
 

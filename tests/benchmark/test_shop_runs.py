@@ -180,7 +180,9 @@ def test_what_of_stage_1_is_missing_is_counted():
 def test_a_run_at_another_setting_is_made_again():
     work = Run(Setup(bf16=False), {("clean", "dpo"): Point({"beta": 0.1}, 3e-5)})
     row = {"regime": "clean", "arm": "dpo", "strength": '{"beta": 0.1}', "learning_rate": 3e-5, "stop": 1.0}
+    row |= work.setup.written
     assert work.current(row) and not work.current({**row, "stop": 0.5})
+    assert work.current({**row, "bf16": True, "stop": 0.5})  # another setup's, whose settings are not known here
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from lessons_lib.benchmark import shop_reading, worlds
+from lessons_lib.benchmark import mechanisms, reading, shop_reading, worlds
 from lessons_lib.benchmark.claims import CLAIMS, Claim, Contrast
 from lessons_lib.benchmark.shop_design import ARMS, REGIMES, SEEDS
 from lessons_lib.benchmark.worlds import World, held, measured, orders, tally, word
@@ -93,3 +93,12 @@ def test_progress_counts_what_was_made(tmp_path):
     ]
     store.append(tmp_path, shop_reading.NAME, done)
     assert shop_reading.progress(tmp_path) == f"All {4 * 7 * 5 + 6 * 5} final runs of stage 1 have been made."
+
+
+def test_a_contrast_of_one_mechanism_is_read_from_its_own_runs():
+    """The matrix has arms of the same names, at settings of their own: those would not be alike but for one thing."""
+    contrast = next(c for claim in CLAIMS for c in claim.contrasts if c.case)
+    (item,) = held(Claim("", "", (contrast,)), worlds.SMALL)
+    own = mechanisms.runs_of(contrast.case)
+    assert item.small == reading.difference(own, contrast.more, contrast.less, contrast.measure)
+    assert item.small != measured(worlds.SMALL.runs(), contrast) and item.word == "not run"
