@@ -16,6 +16,7 @@ import pandas as pd
 
 from lessons_lib.benchmark import design, reading, shop_design, shop_reading, standing
 from lessons_lib.benchmark.design import ARMS, FIVE, Regime
+from lessons_lib.benchmark.mechanisms import MOVED
 from lessons_lib.benchmark.standing import Standing
 
 LOW, HIGH = -1.1, 0.5  # gold points that a cell spans; what lies outside becomes an arrow at its edge
@@ -26,6 +27,7 @@ SIGNS = {  # a verdict's mark around its place: shape and not colour alone
     "cannot tell": "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0Z",
     "behind": "M-3.5 -3.5L3.5 3.5M-3.5 3.5L3.5 -3.5",
 }
+STILL = "°"
 MEANINGS = {
     "ahead": "ahead",
     "equivalent": "equivalent: all of the interval within ±{delta:g}",
@@ -43,6 +45,7 @@ class World:
     runs: pd.DataFrame
     regimes: Mapping[str, Regime]
     delta: float
+    searched: pd.DataFrame | None = None  # of `reading.tuned`; None: nothing is said of where the search ended
 
     @cached_property
     def standings(self) -> list[Standing]:
@@ -52,7 +55,7 @@ class World:
 def worlds() -> tuple[World, World]:
     """The small models' world, and the pre-trained model's."""
     return (
-        World("small", "small, 46 k weights", reading.results(), design.REGIMES, design.DELTA),
+        World("small", "small, 46 k weights", reading.results(), design.REGIMES, design.DELTA, reading.tuned()),
         World("shop", "pre-trained, 135 M weights", shop_reading.final(), shop_design.REGIMES, shop_design.DELTA),
     )
 
@@ -81,7 +84,13 @@ class ResultPicture:
 
 def sentence(world: World) -> str:
     """What was found in a world, in one sentence; "Not run yet." before there are runs."""
-    return standing.sentence(world.standings, world.regimes) if world.standings else "Not run yet."
+    if not world.standings:
+        return "Not run yet."
+    unfinished = set()
+    if world.searched is not None:
+        unfinished = set(reading.edges(world.searched)[["regime", "arm"]].itertuples(index=False, name=None))
+    notes = standing.caveats(world.runs, world.standings, world.delta)
+    return standing.sentence(world.standings, world.regimes, notes, unfinished)
 
 
 def in_words(world: World) -> str:
@@ -99,7 +108,7 @@ def in_words(world: World) -> str:
 def _words(one: Standing) -> str:
     gap = one.difference
     numbers = f"{gap.estimate:+.2f} ({gap.low:+.2f} to {gap.high:+.2f})".replace("-", "−")
-    return f"{one.word}, {numbers} against {ARMS[one.against].label}"
+    return f"{one.word}, {numbers} against {ARMS[one.against].label}{', stayed at its start' * one.still}"
 
 
 def _world(world: World) -> str:
@@ -126,7 +135,7 @@ def _legend(delta: float) -> str:
         f'<span class="lx-verdict-{_name(word)}">{_sign(word)} {meaning.format(delta=delta)}</span>'
         for word, meaning in MEANINGS.items()
     )
-    return f'<span class="lx-signs">{marks}</span>'
+    return f'<span class="lx-signs">{marks}<span>{STILL} stayed at its start: KL below {MOVED:g} nats</span></span>'
 
 
 def _sign(word: str) -> str:
@@ -141,6 +150,8 @@ def _cell(one: Standing, delta: float) -> str:
     else:
         edge, arrow = (LOW, "M9 -5L2 0L9 5Z") if gap.estimate < LOW else (HIGH, "M-9 -5L-2 0L-9 5Z")
         bars.append(f'<svg x="{_at(edge)}" y="50%" overflow="visible"><path class="lx-beyond" d="{arrow}"/></svg>')
+    if one.still:
+        bars.append(f'<text class="lx-still" x="100%" y="12" text-anchor="end">{STILL}</text>')
     return (
         f'<td class="lx-verdict-{_name(one.word)}"><svg class="lx-dots" aria-hidden="true"><title>{_words(one)}</title>'
         f'<rect x="{_at(-delta)}" width="{100 * 2 * delta / (HIGH - LOW):.1f}%" height="100%"/>'

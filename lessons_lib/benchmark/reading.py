@@ -78,16 +78,19 @@ def _ends(values: pd.Series) -> tuple[float, float, float]:
     return interval.estimate, interval.low, interval.high
 
 
-def edges() -> pd.DataFrame:
+def edges(searched: pd.DataFrame | None = None) -> pd.DataFrame:
     """Where the search left off: for each regime and arm the settings next to the chosen one that were not tried.
+
+    Args:
+        searched: of `tuned`, or of the same form; None: that.
 
     Returns:
         A row for each such setting: regime, arm, strength, learning_rate. An arm that is not in it stands at no edge
         in that regime: all that lies next to its choice has been tried.
     """
     rows = []
-    for (regime, arm), searched in tuned().groupby(["regime", "arm"], sort=False):
-        for point in tuning.untried(regime, arm, searched):
+    for (regime, arm), own in (tuned() if searched is None else searched).groupby(["regime", "arm"], sort=False):
+        for point in tuning.untried(regime, arm, own):
             rows.append((regime, arm, *list(design.written(point).values())[:2]))
     return pd.DataFrame(rows, columns=["regime", "arm", "strength", "learning_rate"])
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
 from lessons_lib.benchmark import statistics
 from lessons_lib.benchmark.design import ARMS, FIVE, Regime
-from lessons_lib.benchmark.reading import paired
+from lessons_lib.benchmark.mechanisms import MOVED
+from lessons_lib.benchmark.reading import gap, paired
 from lessons_lib.metrics import Interval
 
 
@@ -21,6 +22,8 @@ class Standing(NamedTuple):
         against: the leader; of the leader itself, the other arm that it is least surely ahead of.
         difference: this arm minus that one, over the seeds of all, with Holm's corrected interval.
         word: what the difference comes to, by `statistics.word`.
+        still: whether the arm's runs stayed at their start, within `MOVED` nats of KL on average; False where no KL
+            was recorded.
     """
 
     regime: str
@@ -28,6 +31,7 @@ class Standing(NamedTuple):
     against: str
     difference: Interval
     word: str
+    still: bool = False
 
 
 def standings(
@@ -66,17 +70,73 @@ def _in_regime(table: pd.DataFrame, regime: str, delta: float, arms: Sequence[st
         if arm == order[0]:
             against = min(order[1:], key=lambda other: pairs[frozenset((order[0], other))].difference.low)
         pair = pairs[frozenset((arm, against))]
-        gap = pair.difference if pair.better == arm else _turned(pair.difference)
-        found.append(Standing(regime, arm, against, gap, statistics.word(gap, delta)))
+        ahead_by = pair.difference if pair.better == arm else _turned(pair.difference)
+        word = statistics.word(ahead_by, delta)
+        found.append(Standing(regime, arm, against, ahead_by, word, stayed(table, regime, arm)))
     return found
+
+
+def stayed(table: pd.DataFrame, regime: str, arm: str) -> bool:
+    """Whether training left an arm at its start in a regime: a KL below `MOVED` nats, by the mean of its runs.
+
+    False where the table has no KL.
+    """
+    if "kl" not in table:
+        return False
+    return bool(table.loc[(table["regime"] == regime) & (table["arm"] == arm), "kl"].mean() < MOVED)
 
 
 def _turned(interval: Interval) -> Interval:
     return Interval(-interval.estimate, -interval.high, -interval.low, interval.n)
 
 
-def sentence(found: Sequence[Standing], regimes: Mapping[str, Regime]) -> str:
-    """What all of it comes to: where a method is ahead of the other four, and who falls behind most often."""
+def caveats(table: pd.DataFrame, found: Sequence[Standing], delta: float) -> dict[str, str]:
+    """Regime to what a winner's lead there must be read with; none where nothing needs to be said.
+
+    Who stayed at its start has not been beaten by a better loss; and a method that is not ahead of SFT alone, which
+    takes no part among the five, has not shown that preferences were worth having.
+    """
+    notes = {}
+    for winner in (one for one in found if one.word == "ahead"):
+        parts = [_still(found, winner), _beside_sft(table, winner, delta)]
+        if any(parts):
+            notes[winner.regime] = ", and ".join(filter(None, parts))
+    return notes
+
+
+def _still(found: Sequence[Standing], winner: Standing) -> str:
+    others = [one for one in found if one.regime == winner.regime and one.arm != winner.arm]
+    still = [ARMS[one.arm].label for one in others if one.still]
+    if not still:
+        return ""
+    if len(still) == len(others):
+        return "the other four stayed at their start there"
+    return f"{', '.join(still)} stayed at {'their' if len(still) > 1 else 'its'} start there"
+
+
+def _beside_sft(table: pd.DataFrame, winner: Standing, delta: float) -> str:
+    if "sft" not in set(table.loc[table["regime"] == winner.regime, "arm"]):
+        return ""
+    word = statistics.word(gap(table, (winner.regime, "sft"), (winner.regime, winner.arm)).interval(), delta)
+    said = {"equivalent": "SFT alone is equivalent", "ahead": "SFT alone is ahead", "behind": ""}
+    return said.get(word, "SFT alone cannot be told from it")
+
+
+def sentence(
+    found: Sequence[Standing],
+    regimes: Mapping[str, Regime],
+    notes: Mapping[str, str] | None = None,
+    unfinished: Collection[tuple[str, str]] = (),
+) -> str:
+    """What all of it comes to: where a method is ahead of the other four, and who falls behind most often.
+
+    Args:
+        found: of `standings`.
+        regimes: of the world.
+        notes: of `caveats`.
+        unfinished: (regime, arm) whose search ended with settings next to its choice untried.
+    """
+    notes = notes or {}
     places = list(dict.fromkeys(one.regime for one in found))
     ahead = {one.regime: one.arm for one in found if one.word == "ahead"}
     level = len(places) - len(ahead)
@@ -85,10 +145,18 @@ def sentence(found: Sequence[Standing], regimes: Mapping[str, Regime]) -> str:
     else:
         parts = [f"On each of {len(places)} kinds of data one method is ahead of the other four"]
     for arm in dict.fromkeys(ahead.values()):
-        won = [regimes[regime].label for regime, winner in ahead.items() if winner == arm]
+        won = [
+            regimes[regime].label + (f": {notes[regime]}" if regime in notes else "")
+            for regime, winner in ahead.items()
+            if winner == arm
+        ]
         parts.append(f"{ARMS[arm].label} is on {len(won)} ({'; '.join(won)})")
-    behind = {arm: sum(one.word == "behind" for one in found if one.arm == arm) for arm in FIVE}
-    last = max(behind, key=lambda arm: behind[arm])
+    behind = {arm: [one.regime for one in found if one.arm == arm and one.word == "behind"] for arm in FIVE}
+    last = max(behind, key=lambda arm: len(behind[arm]))
     if behind[last]:
-        parts.append(f"{ARMS[last].label} falls behind the best most often, on {behind[last]}")
+        cut_short = sum((regime, last) in unfinished for regime in behind[last])
+        parts.append(
+            f"{ARMS[last].label} falls behind the best most often, on {len(behind[last])}"
+            + f" (in {cut_short} of these its search ended with neighbouring settings untried)" * bool(cut_short)
+        )
     return ", ".join(parts[:-1]) + (", and " if len(parts) > 1 else "") + parts[-1] + "."

@@ -6,7 +6,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from lessons_lib import benchmark
-from lessons_lib.benchmark import picture, shop_design, standing, statistics
+from lessons_lib.benchmark import picture, shop_design, standing, statistics, tuning
 from lessons_lib.benchmark.design import ARMS, FIVE, REGIMES
 from lessons_lib.benchmark.picture import HIGH, LOW, SIGNS, ResultPicture, World
 
@@ -100,8 +100,45 @@ def test_the_sentence_says_ahead_level_and_behind():
         "On each of 1 kinds of data one method is ahead of the other four, IPO is on 1 (clean)"
     )
     both = pd.concat([made(LEVEL), made(LEVEL | {"simpo": 0.0}, regime="noisy_40")])
+    assert "untried" not in picture.sentence(world(both))
     level = "On 2 of 2 kinds of data no method is ahead of the other four"
     assert picture.sentence(world(both)) == f"{level}, and SimPO falls behind the best most often, on 1."
+
+
+def test_a_lead_over_arms_that_stayed_at_their_start_is_told_as_such():
+    """And so is one that SFT alone has as well; a lead over arms that moved has no such note."""
+    gold = LEVEL | {"orpo": 2.0}
+    moved = made(gold | {"sft": 0.0}).assign(kl=1.0)
+    assert picture.sentence(world(moved)).endswith(
+        "ORPO is on 1 (clean), and DPO falls behind the best most often, on 1."
+    )
+    still = made(gold | {"sft": 2.0}).assign(kl=lambda runs: np.where(runs["arm"].isin(("orpo", "sft")), 1.0, 0.05))
+    note = "ORPO is on 1 (clean: the other four stayed at their start there, and SFT alone is equivalent)"
+    assert note in picture.sentence(world(still))
+    one = made(gold | {"sft": 3.0}).assign(kl=lambda runs: np.where(runs["arm"] == "kto", 0.05, 1.0))
+    assert "(clean: KTO stayed at its start there, and SFT alone is ahead)" in picture.sentence(world(one))
+    assert [cell.select_one(".lx-still") is not None for cell in rows(world(one))["clean"]] == [
+        arm == "kto" for arm in FIVE
+    ]
+    assert "stayed at its start" not in picture.in_words(world(made(gold)))  # no KL, nothing said
+
+
+def test_the_recorded_lead_is_over_arms_that_stayed_at_their_start(small):
+    kl = small.runs.groupby(["regime", "arm"])["kl"].mean()
+    for one in small.standings:
+        assert one.still == (kl[one.regime, one.arm] < 0.1)
+    marked = {label for label, cells in rows(small).items() if any(cell.select_one(".lx-still") for cell in cells)}
+    assert marked == {REGIMES[one.regime].label for one in small.standings if one.still}
+    assert "the other four stayed at their start there, and SFT alone is equivalent" in picture.sentence(small)
+
+
+def test_who_falls_behind_says_how_often_its_search_was_cut_short(small):
+    behind = [one.regime for one in small.standings if (one.arm, one.word) == ("simpo", "behind")]
+    searched = benchmark.tuned().query("arm == 'simpo' and regime in @behind")
+    cut_short = sum(bool(tuning.untried(regime, "simpo", own)) for regime, own in searched.groupby("regime"))
+    assert 0 < cut_short < len(behind)
+    said = f"on {len(behind)} (in {cut_short} of these its search ended with neighbouring settings untried)."
+    assert picture.sentence(small).endswith(said)
 
 
 def test_a_regime_without_all_arms_is_left_out_and_no_runs_say_so():
