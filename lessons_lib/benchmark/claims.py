@@ -1,6 +1,7 @@
 """What textbooks and papers say of the five methods, each saying held to the recorded runs by differences of cells.
 
-A difference is judged where it is fair to: both arms must have moved. Each arm of the matrix is at the setting at which
+A difference is judged where it is fair to (`mechanisms.why_not`): both arms must have moved, and where something else
+than the gold reward is compared, neither may have broken. Each arm of the matrix is at the setting at which
 it did best, so a claim on a mechanism ("an average keeps replies short") compares arms of `mechanisms` in its place,
 which share the step size, the strength and the stop.
 """
@@ -13,7 +14,6 @@ import pandas as pd
 
 from lessons_lib.benchmark import mechanisms, statistics
 from lessons_lib.benchmark.design import ARMS, DELTA
-from lessons_lib.benchmark.mechanisms import MOVED
 from lessons_lib.benchmark.reading import gap
 from lessons_lib.errors import UserError
 
@@ -141,37 +141,38 @@ def judge(table: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS) -> pd.DataFra
 
     Its differences share 5 % by Holm's correction, and each gets its word by `statistics.word`, with `DELTA` for gold
     and 0 for other measures. All are ahead: "reproduced"; some are: "half"; none is: "opposite" where one is behind,
-    "equivalent" where all are, else "cannot tell". What has no runs, or in which an arm has not moved, is left out;
-    "not judged": all are.
+    "equivalent" where all are, else "cannot tell". What has no runs, or is not fair to judge, is left out; "not
+    judged": all are.
 
     Returns:
-        Columns says, source, verdict, numbers, a list of (label, measure, Interval), and unmoved, the labels of
-        differences of which nothing is said because an arm stayed within `MOVED` nats of its start.
+        Columns says, source, verdict, numbers, a list of (label, measure, Interval), and unjudged, a list of (label,
+        why) of the differences of which nothing is said though they were run.
     """
     rows = []
     for claim in claims:
         found = [(c, *_measured(mechanisms.runs_of(c.case) if c.case else table, c)) for c in claim.contrasts]
-        fair = [(c, estimate) for c, estimate, moved in found if moved and estimate is not None]
+        fair = [(c, estimate) for c, estimate, unfair in found if estimate is not None and not unfair]
         intervals = statistics.holm([estimate for _, estimate in fair])
         words = [
             statistics.word(interval, DELTA if c.measure == "gold" else 0.0)
             for (c, _), interval in zip(fair, intervals, strict=True)
         ]
         numbers = [(c.label, c.measure, interval) for (c, _), interval in zip(fair, intervals, strict=True)]
-        unmoved = [c.label for c, estimate, moved in found if estimate is not None and not moved]
-        rows.append((claim.says, claim.source, _verdict(words), numbers, unmoved))
-    return pd.DataFrame(rows, columns=["says", "source", "verdict", "numbers", "unmoved"])
+        unjudged = [(c.label, unfair) for c, estimate, unfair in found if estimate is not None and unfair]
+        rows.append((claim.says, claim.source, _verdict(words), numbers, unjudged))
+    return pd.DataFrame(rows, columns=["says", "source", "verdict", "numbers", "unjudged"])
 
 
-def _measured(table: pd.DataFrame, contrast: Contrast) -> tuple[statistics.MeanEstimate | None, bool]:
-    """(the difference, whether both arms have moved); None where one of the cells has not been run."""
+def _measured(table: pd.DataFrame, contrast: Contrast) -> tuple[statistics.MeanEstimate | None, str]:
+    """(the difference, why it says nothing or ""); None where one of the cells has not been run."""
     try:
         estimate = gap(table, contrast.more, contrast.less, contrast.measure)
     except UserError:
-        return None, False
-    kl = table.groupby(["regime", "arm"])["kl"].mean()
+        return None, ""
     trained = [cell for cell in (contrast.more, contrast.less) if cell[1] != "untouched"]
-    return estimate, all(kl[cell] >= MOVED for cell in trained)
+    arms = [table[(table["regime"] == regime) & (table["arm"] == arm)] for regime, arm in trained]
+    intact = bool(contrast.case) and mechanisms.CASES[contrast.case].intact
+    return estimate, mechanisms.why_not(arms, contrast.measure, intact=intact)
 
 
 def _verdict(words: list[str]) -> str:

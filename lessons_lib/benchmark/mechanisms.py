@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -45,15 +45,30 @@ class Variation:
     batch: int = BATCH
     until: str = ""
 
+    @property
+    def stated(self) -> str:
+        """The settings as readers see them: step size, hyper-parameters, and what a batch of its own changes."""
+        own = {"NLL weight": self.settings["nll_weight"]} if self.settings["nll_weight"] else {}
+        numbers = {"step": self.settings["learning_rate"], **self.settings["hyperparameters"], **own}
+        text = ", ".join(f"{name} {value:g}" for name, value in numbers.items())
+        return text + f", {BATCH // self.batch} times the steps" * (self.batch != BATCH)
+
 
 @dataclass(frozen=True)
 class Case:
-    """A question about one mechanism: what varies, where, and which differences answer it."""
+    """A question about one mechanism: what varies, where, and which differences answer it.
+
+    Attributes:
+        compared: (more, less, measure): the difference is more − less.
+        intact: whether the question is of models that still write sentences: then nothing is said where one broke.
+            Without it, breaking is one of the answers, and the gold reward counts it.
+    """
 
     asks: str
     regimes: tuple[str, ...]
     variations: Mapping[str, Variation]
-    compared: tuple[tuple[str, str, str], ...]  # more, less, measure: the difference is more − less
+    compared: tuple[tuple[str, str, str], ...]
+    intact: bool = False
 
 
 def _at(learning_rate: float, nll_weight: float = 0.0, **hyperparameters: float) -> dict:
@@ -73,7 +88,8 @@ CASES: Mapping[str, Case] = MappingProxyType(
             (("ipo", "dpo", "gold"), ("ipo", "dpo_at_ipo", "gold"), ("dpo_at_ipo", "dpo", "gold")),
         ),
         "kto_zero": Case(
-            "What is KTO's reference point z₀ worth, and what does a batch of 2, which estimates it badly, cost?",
+            "What is KTO's reference point z₀ worth, and what does a batch of 2 replies, which estimates it badly, "
+            "cost (a quarter of the step size, 16 times the steps)?",
             ("unary_10", "unary_50"),
             {
                 "kto": Variation("KTO", "kto", _at(7e-4, beta=0.3)),
@@ -91,6 +107,7 @@ CASES: Mapping[str, Case] = MappingProxyType(
                 "dpo_nll": Variation("DPO + NLL", "dpo", _at(3e-4, 1.0, beta=0.3)),
             },
             (("dpo_nll", "dpo", "chosen_logp"), ("dpo_nll", "dpo", "gold")),
+            intact=True,
         ),
         "length": Case(
             "Does an average in place of a sum keep replies short where annotators like length, once both have moved?",
@@ -100,10 +117,13 @@ CASES: Mapping[str, Case] = MappingProxyType(
                 "simpo": Variation("SimPO", "simpo", _at(9e-4, beta=1.0, gamma=0.5)),
             },
             (("dpo", "simpo", "length"), ("simpo", "dpo", "gold")),
+            intact=True,
         ),
     }
 )
 MOVED = 0.1  # nats of KL to the reference below which an arm has hardly moved: nothing is said of it
+BROKEN = 0.5  # share of malformed replies above which an arm has broken: its length is that of broken text
+NOT_MOVED, ONE_BROKE, ALL_ZERO = "not moved", "not judged: one arm broke", "nothing measured: every difference is 0"
 
 
 def items(seeds=SEEDS) -> list[tuple[str, str, int]]:
@@ -213,7 +233,7 @@ def differences(table: pd.DataFrame | None = None, cases: Sequence[str] = tuple(
     Returns:
         case, regime, more, less, measure; mean, low and high of more − less with its 95 % interval, corrected by Holm
         over the case's differences; moved, whether both have left the reference by `MOVED` nats of KL; verdict, of
-        more, or "not moved"; seeds.
+        more, or why there is none: `NOT_MOVED`, `ONE_BROKE`, `ALL_ZERO`; seeds.
     """
     table, rows = recorded() if table is None else table, []
     for case in cases:
@@ -222,13 +242,39 @@ def differences(table: pd.DataFrame | None = None, cases: Sequence[str] = tuple(
         cells = list(itertools.product(facts.regimes, facts.compared))
         estimates = [_difference(own[own["regime"] == regime], *what) for regime, what in cells]
         for (regime, (more, less, measure)), interval in zip(cells, statistics.holm(estimates), strict=True):
-            kl = own[own["regime"] == regime].groupby("arm")["kl"].mean()
-            moved = bool(min(kl[more], kl[less]) >= MOVED)
-            said = statistics.word(interval, DELTA if measure == "gold" else 0.0) if moved else "not moved"
+            both = {arm: own[(own["regime"] == regime) & (own["arm"] == arm)] for arm in (more, less)}
+            unfair = why_not(both.values(), measure, intact=facts.intact)
+            said = unfair or statistics.word(interval, DELTA if measure == "gold" else 0.0)
             ends = interval.estimate, interval.low, interval.high
-            rows.append((case, regime, more, less, measure, *ends, moved, said, interval.n))
+            rows.append((case, regime, more, less, measure, *ends, unfair != NOT_MOVED, said, interval.n))
     columns = ["case", "regime", "more", "less", "measure", "mean", "low", "high", "moved", "verdict", "seeds"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def why_not(arms: Iterable[pd.DataFrame], measure: str, *, intact: bool = False) -> str:
+    """Why a difference of two arms says nothing of what was asked; "" where it does.
+
+    `NOT_MOVED`: one of them is within `MOVED` nats of its start. `ONE_BROKE`: more than `BROKEN` of its replies are
+    malformed, and the measure is another than gold, which counts that at its price, or the question is of models that
+    are whole. `ALL_ZERO`: both came out the same with every seed.
+
+    Args:
+        arms: the runs of each, without an untrained one.
+        measure: what is compared.
+        intact: as of `Case`.
+    """
+    arms = list(arms)
+    if any(runs["kl"].mean() < MOVED for runs in arms):
+        return NOT_MOVED
+    if (intact or measure != "gold") and any(runs["malformed"].mean() > BROKEN for runs in arms):
+        return ONE_BROKE
+    if len(arms) > 1 and _same(*(runs.set_index("seed")[measure].sort_index() for runs in arms)):
+        return ALL_ZERO
+    return ""
+
+
+def _same(one: pd.Series, other: pd.Series) -> bool:
+    return one.index.equals(other.index) and bool((one == other).all())
 
 
 def _difference(table: pd.DataFrame, more: str, less: str, measure: str) -> statistics.MeanEstimate:

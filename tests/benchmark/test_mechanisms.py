@@ -55,12 +55,13 @@ def test_dpo_stops_at_the_first_step_at_which_it_has_the_margin():
     assert 1.0 <= margin < 2.0 < all_the_way and last < steps and before > margin
 
 
-def invented(gold: dict[str, float], kl: float = 1.0) -> pd.DataFrame:
+def invented(gold: dict[str, float], kl: float = 1.0, malformed: float = 0.0) -> pd.DataFrame:
     """Twelve quiet seeds of the NLL case with these means of gold, chosen log-prob being the same."""
     noise = np.random.default_rng(0).normal(0, 0.02, (4, 12))
     return pd.DataFrame(
-        {"case": case, "regime": regime, "arm": arm, "seed": seed, "gold": mean, "chosen_logp": mean, "length": mean,
-         "kl": kl} | {"gold": mean + noise[place, seed], "chosen_logp": mean + noise[place, seed]}
+        {"case": case, "regime": regime, "arm": arm, "seed": seed, "length": mean,
+         "kl": kl, "malformed": malformed,
+         "gold": mean + noise[place, seed], "chosen_logp": mean + noise[place, seed]}
         for case, facts in CASES.items()
         for regime in facts.regimes
         for seed in range(12)
@@ -74,7 +75,27 @@ def test_each_difference_gets_the_word_it_earned():
     said = found.set_index("measure")["verdict"]
     assert said.to_dict() == {"chosen_logp": "ahead", "gold": "equivalent"}  # a tenth of a point does not count
     still = mechanisms.differences(invented({"dpo_nll": 2.0}, kl=0.01)[lambda t: t["case"] == "nll"], ("nll",))
-    assert set(still["verdict"]) == {"not moved"}
+    assert set(still["verdict"]) == {mechanisms.NOT_MOVED}
+
+
+def test_of_broken_text_only_the_gold_reward_is_judged_and_not_even_that_where_the_question_is_of_whole_models():
+    def words(case, malformed):
+        table = invented({}, malformed=malformed)[lambda t: t["case"] == case]
+        return set(mechanisms.differences(table, (case,))["verdict"])
+
+    assert words("nll", 0.51) == words("length", 0.51) == {mechanisms.ONE_BROKE}
+    assert mechanisms.ONE_BROKE not in words("nll", 0.5) | words("length", 0.5) | words("equal_margin", 0.51)
+    runs = invented({}, malformed=0.51).query("case == 'length'")
+    arms = [own for _, own in runs.groupby("arm")]
+    assert mechanisms.why_not(arms, "gold") == ""
+    assert mechanisms.why_not(arms, "length") == mechanisms.ONE_BROKE
+
+
+def test_runs_that_are_the_same_measure_nothing():
+    """KTO's zero point was 0 nearly throughout: its estimate is cut off there, and both made the same steps."""
+    found = mechanisms.differences(cases=("kto_zero",)).set_index(["more", "less"])
+    assert set(found.loc[("kto", "zero"), "verdict"]) == {mechanisms.ALL_ZERO}
+    assert mechanisms.ALL_ZERO not in set(found.drop(("kto", "zero"))["verdict"])
 
 
 def test_what_is_recorded_is_whole():

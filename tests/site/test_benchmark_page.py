@@ -119,7 +119,29 @@ def test_nothing_is_said_of_an_arm_that_did_not_move():
     still = runs.assign(kl=runs["kl"].where(runs["arm"] != "ipo", 0.01))
     (claim,) = (claim for claim in claims.CLAIMS if claim.says.startswith("IPO is the safer"))
     (row,) = claims.judge(still, (claim,)).itertuples()
-    assert row.verdict == "not judged" and len(row.unmoved) == len(claim.contrasts) and not row.numbers
+    assert row.verdict == "not judged" and len(row.unjudged) == len(claim.contrasts) and not row.numbers
+    assert {why for _, why in row.unjudged} == {mechanisms.NOT_MOVED}
+
+
+def test_the_length_of_broken_text_decides_no_claim(outputs):
+    """SimPO's arm of the case on length writes broken text in more than half of its replies."""
+    broken = mechanisms.runs_of("length").groupby("arm")["malformed"].mean()
+    assert broken["simpo"] > mechanisms.BROKEN > broken["dpo"]
+    (claim,) = (claim for claim in claims.CLAIMS if claim.says.startswith("SimPO's average"))
+    (row,) = claims.judge(benchmark.results(), (claim,)).itertuples()
+    assert row.verdict == "not judged" and {why for _, why in row.unjudged} == {mechanisms.ONE_BROKE}
+    (table,) = [output for output in outputs if output.startswith("| claim | source")]
+    assert mechanisms.ONE_BROKE in next(line for line in table.splitlines() if claim.says in line)
+
+
+def test_each_single_comparison_names_its_settings_and_the_same_runs_measure_nothing(outputs):
+    (table,) = [output for output in outputs if output.startswith("| question | regime")]
+    for case in mechanisms.CASES.values():
+        for variation in case.variations.values():
+            assert any(f"{variation.settings['learning_rate']:g}" in line for line in table.splitlines()
+                       if variation.label in line)  # fmt: skip
+    assert table.count(mechanisms.ALL_ZERO) == len(mechanisms.CASES["kto_zero"].regimes)
+    assert "a quarter of the step size, 16 times the steps" in table
 
 
 def test_every_claim_names_cells_of_the_design_and_a_source_of_the_bibliography():
