@@ -194,14 +194,6 @@ def by_checkpoint(history: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
     return found
 
 
-def by_seed(history: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
-    """One column of recorded runs as arm name to (seeds, steps): what `plots.seeds_plot` draws."""
-    return {
-        arm: runs.pivot(index="seed", columns="step", values=column).to_numpy()
-        for arm, runs in history.groupby("arm", sort=False)
-    }
-
-
 def settings(study: Study) -> str:
     """What each arm of a study was trained with, as a table in text: a line an arm, in the order of the study."""
     rows = []

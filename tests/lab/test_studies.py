@@ -23,13 +23,6 @@ def test_the_recorded_file_is_whole_and_says_how_it_was_made():
     assert {"command", "date", "machine", "python", "torch"} <= set(runs.attrs["provenance"])
 
 
-def test_by_seed_keeps_each_seed_in_its_row():
-    runs = pd.DataFrame(
-        {"arm": ["a", "a", "a", "a"], "seed": [1, 0, 1, 0], "step": [0, 0, 5, 5], "gold": [10.0, 0.0, 11.0, 1.0]}
-    )
-    np.testing.assert_array_equal(studies.by_seed(runs, "gold")["a"], [[0.0, 1.0], [10.0, 11.0]])
-
-
 def test_by_checkpoint_averages_the_seeds_that_share_one():
     runs = pd.DataFrame(
         {
