@@ -15,6 +15,7 @@ import json
 import math
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -76,7 +77,7 @@ class Ask:
         config: of every run; what is None or usual there is chosen here.
         seeds, steps: None: as the minutes allow.
         reward_model: a folder or Hub id; "": none.
-        memory_bytes: that may be used; None: what is free.
+        memory: GB that may be used; None: what is free.
     """
 
     methods: tuple[str, ...]
@@ -86,16 +87,19 @@ class Ask:
     seeds: int | None = None
     steps: int | None = None
     reward_model: str = ""
-    memory_bytes: float | None = None
+    memory: float | None = None
 
     def __post_init__(self) -> None:
         unknown = [method for method in self.methods if method not in METHODS]
         if unknown or not self.methods:
             raise UserError(f"--methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown) or 'none'}")
-        for name, least in (("minutes", 0.0), ("seeds", 0), ("steps", 0)):
+        for name in ("minutes", "seeds", "steps", "memory"):
             value = getattr(self, name)
-            if value is not None and not value > least:
+            if value is not None and not 0 < value < math.inf:
                 raise UserError(f"--{name}: expected a number above 0, got {value}")
+        for rate in self.learning_rates or ():
+            if not 0 < rate < math.inf:
+                raise UserError(f"--learning-rates: expected numbers above 0, such as 1e-5, got {rate}")
 
 
 def prepare_rows(setup: Setup, ask: Ask) -> tuple[Setup, Ask, list[str]]:
@@ -203,11 +207,11 @@ def time_it(setup: Setup, config: TrainConfig, reply_tokens: int) -> Costs:
     trained = own.train_arm(
         few, method, replace(config, max_steps=3), at=lambda step: ticks.append(time.perf_counter())
     )
-    rows = setup.rows["validation"][: 2 * config.batch_size]
+    rows = some_prompts(setup.rows["validation"], 2 * config.batch_size)
     started = time.perf_counter()
     own.wins(setup, trained, rows, config)
     score = (time.perf_counter() - started) / (2 * len(rows))  # two models
-    asked = rows[:8]
+    asked = answerable(setup, reply_tokens)[:8]
     started = time.perf_counter()
     own.sampled(setup, trained, asked, most_tokens=reply_tokens, seed=0)
     reply = (time.perf_counter() - started) / len(asked)
@@ -250,14 +254,41 @@ def _drawn(setup: Setup, pairs: int, seed: int) -> Setup:
     return replace(setup, pairs={**setup.pairs, "train": some(setup.pairs["train"], pairs)}, thumbs=thumbs)
 
 
-def _shuffled_by_prompt(rows: Sequence[dict], most: int) -> list[dict]:
-    """About `most` rows, whole prompts in an order that the file's does not decide."""
-    prompts = list(dict.fromkeys(prompt_key(row["prompt"]) for row in rows))
+def some_prompts(rows: Sequence[dict], wanted: int) -> list[dict]:
+    """About so many rows, whole prompts in an order that the file's does not decide; of thumbs, some of both kinds.
+
+    Thumbs down are rare in many logs, and accuracy compares the two kinds: it goes on until both are there.
+    """
+    by_prompt = defaultdict(list)
+    for row in rows:
+        by_prompt[prompt_key(row["prompt"])].append(row)
+    prompts = list(by_prompt)
     random.Random(0).shuffle(prompts)
-    place = {prompt: number for number, prompt in enumerate(prompts)}
-    ordered = sorted(rows, key=lambda row: place[prompt_key(row["prompt"])])
-    last = place[prompt_key(ordered[min(most, len(ordered)) - 1]["prompt"])]
-    return [row for row in ordered if place[prompt_key(row["prompt"])] <= last]
+    labels = {row.get("label") for row in rows}
+    found: list[dict] = []
+    for prompt in prompts:
+        if len(found) >= wanted and {row.get("label") for row in found} == labels:
+            break
+        found += by_prompt[prompt]
+    return found
+
+
+def answerable(setup: Setup, reply_tokens: int) -> list[dict]:
+    """One held-out row a prompt whose reply has room in the model's context, in the file's order.
+
+    Raises:
+        UserError: there is none.
+    """
+    rows = list({prompt_key(row["prompt"]): row for row in setup.rows["test"]}.values())
+    context = getattr(setup.model.config, "max_position_embeddings", None) or float("inf")
+    lengths = map(len, own.tokenized(rows, setup.tokenizer).prompts)
+    fitting = [row for row, length in zip(rows, lengths, strict=True) if length + reply_tokens <= context]
+    if not fitting:
+        raise UserError(
+            f"{setup.source}: no held-out prompt leaves room for a reply of {reply_tokens} tokens; leave long rows "
+            "out with --max-tokens"
+        )
+    return fitting
 
 
 # Running ------------------------------------------------------------------------------------------------------
@@ -282,26 +313,18 @@ class Trial:
 
     @cached_property
     def validation(self) -> list[dict]:
-        return _shuffled_by_prompt(self.setup.rows["validation"], self.plan.validation)
+        return some_prompts(self.setup.rows["validation"], self.plan.validation)
 
     @cached_property
     def test(self) -> list[dict]:
-        return _shuffled_by_prompt(self.setup.rows["test"], self.plan.test)
+        return some_prompts(self.setup.rows["test"], self.plan.test)
 
     @cached_property
     def prompts(self) -> list[dict]:
-        """One held-out row a prompt whose reply has room in the model's context, in a fixed order."""
-        rows = list({prompt_key(row["prompt"]): row for row in self.setup.rows["test"]}.values())
-        context = getattr(self.setup.model.config, "max_position_embeddings", None) or float("inf")
-        lengths = map(len, own.tokenized(rows, self.setup.tokenizer).prompts)
-        fitting = [row for row, length in zip(rows, lengths, strict=True) if length + self.reply_tokens <= context]
-        if not fitting:
-            raise UserError(
-                f"{self.setup.source}: no held-out prompt leaves room for a reply of {self.reply_tokens} tokens; leave "
-                "long rows out with --max-tokens"
-            )
-        random.Random(1).shuffle(fitting)
-        return fitting
+        """Those that are `answerable`, in an order that the file's does not decide."""
+        rows = answerable(self.setup, self.reply_tokens)
+        random.Random(1).shuffle(rows)
+        return rows
 
     @cached_property
     def reply_tokens(self) -> int:
@@ -310,6 +333,11 @@ class Trial:
     @property
     def held_out_prompts(self) -> int:
         return len({prompt_key(row["prompt"]) for row in self.test})
+
+    @property
+    def answered_prompts(self) -> int:
+        """How many prompts all seeds together answer."""
+        return min(self.plan.replies * self.plan.seeds, len(self.prompts))
 
     @property
     def settings(self) -> dict[str, object]:
@@ -411,11 +439,15 @@ class Trial:
             model, broken = self._train(arm, seed, rate)
             model = self.setup.model if model is None else model  # a run that broke has taught nothing
         wins = own.wins(self.setup, model, self.test, self.config)
-        replies = own.sampled(
-            self.setup, model, self.asked(seed), most_tokens=self.reply_tokens, seed=seed, judge=self.judge
-        )
-        measured = {"accuracy": fmean(wins.values()), "by_prompt": json.dumps(list(wins.values()))}
-        self._keep("final", arm, seed, rate, started, **measured, replies=json.dumps(replies), broken=broken)
+        asked = self.asked(seed)
+        replies = own.sampled(self.setup, model, asked, most_tokens=self.reply_tokens, seed=seed, judge=self.judge)
+        measured = {
+            "accuracy": fmean(wins.values()),
+            "by_prompt": json.dumps(list(wins.values())),
+            "asked": json.dumps([prompt_key(row["prompt"]) for row in asked]),
+            "replies": json.dumps(replies),
+        }
+        self._keep("final", arm, seed, rate, started, **measured, broken=broken)
 
     def _train(self, arm: str, seed: int, rate: float) -> tuple[Any, str]:
         """(the trained model, ""), or (None, why) where the loss did not stay finite."""
@@ -468,6 +500,9 @@ def identity(setup: Setup, model: str, ask: Ask) -> dict:
         "rows": digest.hexdigest(),
         "methods": list(ask.methods),
         "learning rates": ask.learning_rates and list(ask.learning_rates),
+        "seeds": ask.seeds,
+        "steps": ask.steps,
+        "memory": ask.memory,
         "settings": _changed(ask.config),
         "reward model": ask.reward_model,
     }
@@ -492,16 +527,21 @@ def kept_plan(folder: Path, asked: dict) -> tuple[Plan, TrainConfig, float] | No
     """What `keep_plan` wrote; None where nothing lies there.
 
     Raises:
-        UserError: the folder holds a trial of something else.
+        UserError: the folder holds a trial of something else, or a plan that is none of a trial.
     """
     path = folder / PLAN
     if not path.is_file():
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    changed = [name for name, value in json.loads(json.dumps(asked)).items() if record["asked"][name] != value]
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        before = dict(record["asked"])
+        kept = Plan.from_dict(record["plan"]), TrainConfig(**record["settings"]), float(record["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"--out: {path} is not the plan of a trial; name another folder") from None
+    changed = [name for name, value in json.loads(json.dumps(asked)).items() if before.get(name) != value]
     if changed:
         raise UserError(
             f"--out: {folder} holds a trial with other {' and '.join(changed)}; name another folder, or repeat the "
             "command that began it"
         )
-    return Plan.from_dict(record["plan"]), TrainConfig(**record["settings"]), record["seconds"]
+    return kept

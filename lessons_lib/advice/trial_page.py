@@ -10,13 +10,13 @@ from lessons_lib.advice.report import _LOOK, _PAGE, _escape, _table
 from lessons_lib.advice.trial_plan import Plan
 from lessons_lib.advice.trial_reading import MISLEADS, Outcome, headline, in_words, name, next_step
 from lessons_lib.advice.trial_votes import as_text
+from lessons_lib.benchmark.mechanisms import MOVED
 from lessons_lib.metrics import Interval
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 SHOWN = 4  # prompts whose replies are set side by side
-HARDLY = 0.1  # nats a reply
 HEAD = ("", "length, tokens", "ended", "repetition", "KL to the start, nats")
 EXPLAINED = (
     "Length in tokens, the end token included. Ended: the share of replies that came to their end within the limit. "
@@ -60,10 +60,10 @@ def left_open(outcome: Outcome, plan: Plan, told: Sequence[str]) -> list[str]:
             f"Planned were {plan.seeds} seeds; the minutes held {outcome.seeds}. The same command with more --minutes "
             "makes the others."
         )
-    still = [name(arm) for arm in outcome.accuracy if outcome.replies[arm]["kl"] < HARDLY]
+    still = [name(arm) for arm in outcome.accuracy if outcome.replies[arm]["kl"] < MOVED]
     if still:
         found.append(
-            f"{', '.join(still)} hardly moved (KL below {HARDLY} nats a reply): replies are almost the untouched "
+            f"{', '.join(still)} hardly moved (KL below {MOVED} nats a reply): replies are almost the untouched "
             "model's, and a longer run may tell another story."
         )
     for edge, say in (("highest", "higher"), ("lowest", "lower")):

@@ -14,6 +14,7 @@ from statistics import NormalDist
 from typing import Any
 
 from lessons_lib.benchmark.design import ARMS
+from lessons_lib.benchmark.statistics import ALPHA
 from lessons_lib.errors import UserError
 from lessons_lib.metrics import t_quantile
 
@@ -37,7 +38,7 @@ class Costs:
 
     step: float  # of training: one batch
     run: float  # of a run, whatever its steps: the model is copied, rows are tokenized
-    score: float  # the log-prob of one row's responses, without gradients
+    score: float  # the log-prob of one row's responses by one model, without gradients
     reply: float  # one sampled reply and its KL
 
 
@@ -155,8 +156,9 @@ def predicted(plan: Plan, costs: Costs, *, steps: int) -> float:
     """Seconds of the whole plan with so many steps a run."""
     step = costs.step + plan.batch_size * costs.score  # the reference scores each row once
     trained = sum(costs.run + COST.get(arm, 1.0) * steps * step for arm in plan.arms)
-    search = len(plan.learning_rates) * (trained + len(plan.arms) * plan.validation * costs.score)
-    measured = len(plan.arms) * plan.test * costs.score + (len(plan.arms) + 1) * plan.replies * costs.reply
+    measured_row = 2 * costs.score  # by the model, and by the start that its gains are from
+    search = len(plan.learning_rates) * (trained + len(plan.arms) * plan.validation * measured_row)
+    measured = (len(plan.arms) + 1) * (plan.test * measured_row + plan.replies * costs.reply)
     return search + (plan.seeds - 1) * trained + plan.seeds * measured
 
 
@@ -174,7 +176,7 @@ def visible(prompts: int, seeds: int, comparisons: int = 1, *, spread: float = m
     of_prompts, of_seeds = spread**2 / prompts, 2 * SEED_SPREAD**2 / seeds
     total = of_prompts + (of_seeds if seeds > 1 else 0.0)
     shares = of_prompts**2 / max(1, prompts - 1) + (of_seeds**2 / (seeds - 1) if seeds > 1 else 0.0)
-    quantile = t_quantile(max(1, int(total**2 / shares)), confidence=1 - 0.05 / comparisons)
+    quantile = t_quantile(max(1, int(total**2 / shares)), confidence=1 - ALPHA / comparisons)
     return (quantile + NormalDist().inv_cdf(POWER)) * math.sqrt(total)
 
 
@@ -185,14 +187,14 @@ def votes_needed(votes: int) -> int:
     return next((won for won in range(votes // 2, votes + 1) if wilson(won / votes, votes)[0] > 0.5), votes + 1)
 
 
-def unseen(plan: Plan, prompts: int, delta: float, *, thumbs: bool = False) -> list[str]:
+def unseen(plan: Plan, prompts: int, answered: int, delta: float, *, thumbs: bool = False) -> list[str]:
     """What this plan leaves open, in sentences.
 
     Args:
-        prompts: held out. delta: the difference that would count. thumbs: whether the rows are a log of them.
+        prompts: held out. answered: how many of them have replies, of all seeds together.
+        delta: the difference that would count. thumbs: whether the rows are a log of them.
     """
     between, against = visible(prompts, plan.seeds, plan.comparisons), visible(prompts, plan.seeds, spread=0.5)
-    votes = plan.replies * plan.seeds
     said = [
         f"Between two methods it sees differences of {100 * between:.0f} points of held-out accuracy or more (80 % "
         f"power, {prompts} held-out prompts, {_many(plan.comparisons, 'comparison')}, if two differ on one pair in "
@@ -200,8 +202,8 @@ def unseen(plan: Plan, prompts: int, delta: float, *, thumbs: bool = False) -> l
         if between > delta
         else f"Between two methods it sees differences of {100 * between:.1f} points of held-out accuracy or more.",
         f"That a method learnt anything at all shows from {100 * (0.5 + against):.0f} % accuracy on (50 % is chance).",
-        f"Accuracy does not say whether replies are better: that takes reading. {votes} blind pairs can show a "
-        f"preference from {votes_needed(votes)} votes of {votes} on.",
+        f"Accuracy does not say whether replies are better: that takes reading. Blind votes on {answered} "
+        f"prompts can show a preference from {votes_needed(answered)} of {answered} on.",
         f"Only {plan.steps} steps of {plan.batch_size} pairs: what a longer run would do, over-optimization among it, "
         "does not show.",
         "Each loss has its paper's strength (β, τ, λ, γ); other strengths are not tried.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -18,12 +19,11 @@ import numpy as np
 
 from lessons_lib.advice.trial_plan import CONTROL, Plan
 from lessons_lib.benchmark.design import ARMS
-from lessons_lib.benchmark.statistics import word
+from lessons_lib.benchmark.statistics import ALPHA, word
 from lessons_lib.methods import METHODS
 from lessons_lib.metrics import Interval, share_interval, t_quantile
 
 DELTA = 0.05  # of accuracy: one held-out pair in twenty; less would change no decision of ours (judgement)
-ALPHA = 0.05
 MADE_UP = (1.0, -1.0)  # see `difference`
 MEASURES = ("length", "ended", "repetition", "kl")  # of replies
 
@@ -157,19 +157,18 @@ def _means(final: Mapping, arm: str, seeds: Sequence[int]) -> dict[str, float]:
 
 
 def _reward_wins(final: Mapping, arms: Sequence[str], seeds: Sequence[int]) -> dict[str, Interval]:
-    replies = {
-        arm: [reply for seed in seeds for reply in json.loads(final[arm, seed]["replies"])]
-        for arm in ("untouched", *arms)
-    }
-    if "reward" not in replies["untouched"][0]:
+    """A prompt is one unit, whichever seeds answered it; empty where no reward model was named."""
+    if "reward" not in json.loads(final["untouched", seeds[0]]["replies"])[0]:
         return {}
-    before = [reply["reward"] for reply in replies["untouched"]]
-    return {
-        arm: share_interval(
-            [(r["reward"] > b) + 0.5 * (r["reward"] == b) for r, b in zip(replies[arm], before, strict=True)]
-        )
-        for arm in arms
-    }
+    found = {}
+    for arm in arms:
+        by_prompt = defaultdict(list)
+        for seed in seeds:
+            ours, before = (json.loads(final[name, seed]["replies"]) for name in (arm, "untouched"))
+            for prompt, one, other in zip(json.loads(final[arm, seed]["asked"]), ours, before, strict=True):
+                by_prompt[prompt].append((one["reward"] > other["reward"]) + 0.5 * (one["reward"] == other["reward"]))
+        found[arm] = share_interval([fmean(won) for won in by_prompt.values()])
+    return found
 
 
 # In words -----------------------------------------------------------------------------------------------------
@@ -204,7 +203,7 @@ def next_step(outcome: Outcome) -> str:
     if not learnt:
         high = [name(arm) for arm, edge in outcome.edges.items() if edge == "highest"]
         more = f"; {', '.join(high)} did best at the highest learning rate, so try higher ones" if high else ""
-        return f"Nothing was learnt that shows: train longer (four times the --minutes){more}."
+        return f"Nothing was learnt that shows: train longer (four times the --minutes, into another --out){more}."
     vote = (
         f"Accuracy alone decides nothing, so vote on the blind pairs (ten minutes of reading): are "
         f"{name(outcome.leader)}'s replies better than the untouched model's? `--vote-on` makes the page for another "
@@ -216,7 +215,8 @@ def next_step(outcome: Outcome) -> str:
     if unsure:
         return (
             f"{vote} {then}, the cheapest of what this trial cannot tell apart. To tell {name(outcome.leader)} from "
-            f"{_names(unsure)} would take more held-out prompts or seeds (a larger file, more --minutes)."
+            f"{_names(unsure)} would take more held-out prompts or seeds (a larger file, or more --minutes, into "
+            "another --out)."
         )
     return f"{vote} {then}{'' if cheap == outcome.leader else ', which is as good and cheaper'}."
 

@@ -18,10 +18,12 @@ from typing import Any
 
 from lessons_lib.benchmark.design import ARMS
 from lessons_lib.benchmark.statistics import word
+from lessons_lib.data.preferences import prompt_key
 from lessons_lib.errors import UserError
 from lessons_lib.metrics import Interval, share_interval
 
-PAGE, KEY = "vote_{arm}.html", "vote_{arm}.key.json"
+# A trial that goes on with more replies makes another page: the votes on the one before still have their key.
+PAGE, KEY = "vote_{arm}_{trial}.html", "vote_{arm}_{trial}.key.json"
 VOTES = ("a", "b", "same")
 DELTA = 0.05  # of the share of votes around one half: less is no difference that counts (judgement)
 
@@ -32,7 +34,7 @@ class Counted:
 
     Attributes:
         arm: that was tuned. share: with its 95 % interval. word: of it beside one half.
-        voters: files that were counted. identical: prompts left out because both replies are the same.
+        voters: files that were counted. identical: pairs left out because both replies are the same.
     """
 
     arm: str
@@ -49,7 +51,7 @@ def write(
 
     Args:
         arm: a key of `ARMS`, that was tuned.
-        prompts: texts or messages. base, tuned: a reply to each.
+        prompts: texts or messages; one may come more than once. base, tuned: a reply to each.
         seed: of the order, of the items and within each.
     """
     rng = random.Random(seed)
@@ -63,10 +65,16 @@ def write(
         for (prompt, one, two), first in zip(items, tuned_is_a, strict=True)
     ]
     trial = hashlib.blake2b(json.dumps([arm, shown]).encode(), digest_size=6).hexdigest()
-    key = {"trial": trial, "arm": arm, "tuned_is_a": tuned_is_a, "identical": len(prompts) - len(items)}
-    (folder / KEY.format(arm=arm)).write_text(json.dumps(key), encoding="utf-8")
-    data = json.dumps({"trial": trial, "items": shown}, ensure_ascii=False).replace("</", "<\\/")
-    page = folder / PAGE.format(arm=arm)
+    key = {
+        "trial": trial,
+        "arm": arm,
+        "tuned_is_a": tuned_is_a,
+        "prompts": [prompt_key(prompt) for prompt, _, _ in items],
+        "identical": len(prompts) - len(items),
+    }
+    (folder / KEY.format(arm=arm, trial=trial)).write_text(json.dumps(key), encoding="utf-8")
+    data = json.dumps({"trial": trial, "items": shown}, ensure_ascii=False).replace("<", "\\u003c")
+    page = folder / PAGE.format(arm=arm, trial=trial)
     page.write_text(_PAGE.replace("@DATA@", data), encoding="utf-8")
     return page
 
@@ -84,10 +92,11 @@ def count(files: Sequence[Path], folder: Path, delta: float = DELTA) -> Counted:
     Raises:
         UserError: no key, a file that is none of votes, votes of another trial, or no vote at all.
     """
-    keys = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob(KEY.format(arm="*"))]
+    keys = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob(KEY.format(arm="*", trial="*"))]
     if not keys:
         raise UserError(
-            f"--out: expected the folder of the trial that was voted on, with {KEY.format(arm='…')}; {folder} has none"
+            f"--out: expected the folder of the trial that was voted on, with {KEY.format(arm='ARM', trial='…')}; "
+            f"{folder} has none"
         )
     records = {Path(file): _record(Path(file)) for file in files}
     voted = {record["trial"] for record in records.values()}
@@ -97,22 +106,23 @@ def count(files: Sequence[Path], folder: Path, delta: float = DELTA) -> Counted:
     scores: dict[int, list[float]] = defaultdict(list)
     for file, record in records.items():
         for place, vote in _votes(file, record, key).items():
-            scores[place].append(0.5 if vote == "same" else float((vote == "a") == key["tuned_is_a"][place]))
+            won = 0.5 if vote == "same" else float((vote == "a") == key["tuned_is_a"][place])
+            scores[key["prompts"][place]].append(won)
     if not scores:
         raise UserError(f"--votes: {', '.join(map(str, files))}: no vote in there; vote on the page first")
     share = share_interval([fmean(votes) for votes in scores.values()])
     beside = Interval(share.estimate - 0.5, share.low - 0.5, share.high - 0.5, share.n)
-    return Counted(key["arm"], share, word(beside, delta), len(files), key["identical"])
+    return Counted(key["arm"], share, word(beside, delta), len(records), key["identical"])
 
 
 def _record(file: Path) -> dict:
     """What the page saved: the trial, and votes by place."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        return {"trial": record["trial"], "votes": {int(place): vote for place, vote in record["votes"].items()}}
+        return {"trial": str(record["trial"]), "votes": {int(place): vote for place, vote in record["votes"].items()}}
     except FileNotFoundError:
         raise UserError(f"--votes: there is no file {file}; the page's button “Save my votes” makes it") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"--votes: {file}: expected the file that the page's button “Save my votes” makes") from None
 
 
@@ -134,7 +144,7 @@ def in_words(counted: Counted) -> str:
         "equivalent": "Readers make no difference that counts between the two.",
         "cannot tell": "Cannot tell: the votes fit both an improvement and none.",
     }[counted.word]
-    left_out = f" {counted.identical} prompts with the same reply twice were left out." if counted.identical else ""
+    left_out = f" {counted.identical} pairs of the same reply twice were left out." if counted.identical else ""
     files = f"{counted.voters} file{'s' * (counted.voters > 1)} of votes"
     interval = f"95 % interval {100 * share.low:.0f} to {100 * share.high:.0f} %"
     return (

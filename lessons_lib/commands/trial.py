@@ -64,6 +64,7 @@ def run(arguments) -> int:
         return _count(arguments)
     if not (arguments.source and arguments.model):
         raise UserError("expected a file of preferences and --model, or --votes with the --out of a trial")
+    _expect_folder(arguments.out)
     started, config = time.monotonic(), _config(arguments.set)
 
     from lessons_lib.advice import trial, trial_plan
@@ -79,6 +80,7 @@ def run(arguments) -> int:
         arguments.seeds,
         arguments.steps,
         arguments.reward_model,
+        arguments.memory,
     )
     setup = _setup(arguments, *load(arguments.model))
     setup, ask, notes = trial.prepare_rows(setup, ask)
@@ -89,7 +91,7 @@ def run(arguments) -> int:
         notes.append(f"A trial lies in {arguments.out}: it goes on.")
     else:
         with warnings_as_lines():
-            config, said = trial.suited(setup, config, arguments.memory and arguments.memory * 1e9)
+            config, said = trial.suited(setup, config, ask.memory and 1e9 * ask.memory)
             costs = trial.time_it(setup, config, trial.reply_tokens(setup))
         gone = time.monotonic() - started
         plan = trial.plan_for(setup, ask, config, costs, 60 * ask.minutes - gone)
@@ -97,7 +99,8 @@ def run(arguments) -> int:
     work = trial.Trial(arguments.out, setup, config, plan, judge)
     if arguments.vote_on not in (None, *plan.arms):
         raise UserError(f"--vote-on: expected one of {', '.join(plan.arms)}, got {arguments.vote_on}")
-    told = trial_plan.unseen(plan, work.held_out_prompts, _delta(arguments), thumbs=bool(setup.thumbs))
+    prompts = work.held_out_prompts, work.answered_prompts
+    told = trial_plan.unseen(plan, *prompts, _delta(arguments), thumbs=bool(setup.thumbs))
     _say_plan(setup, plan, work, [*notes], told)
     if arguments.dry_run:
         return 0
@@ -107,6 +110,13 @@ def run(arguments) -> int:
     _trained(work, 60 * ask.minutes - spent, arguments.progress)
     _finish(arguments, work, told)
     return 0
+
+
+def _expect_folder(out: Path) -> None:
+    """Refuse, before anything is timed, what no folder can be made of."""
+    there = next(path for path in (out, *out.parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"--out: expected a folder, and {there} is a file; name another one")
 
 
 def _config(assignments: list[str]):

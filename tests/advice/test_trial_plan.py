@@ -26,6 +26,15 @@ def test_a_plan_fits_into_its_minutes_and_more_minutes_show_more():
     assert all(p.arms[-1] == "sft" and p.arms[:2] == ("dpo", "ipo") for p in plans)
 
 
+def test_seconds_are_predicted_as_they_are_spent():
+    """Two arms, two rates, three seeds: each measured row is scored by the model and by the start."""
+    found = Plan(("dpo", "sft"), (1e-5, 4e-5), 3, 10, 8, 20, 50, 4, 0.0)
+    training = 2 * (5.0 + 10 * (2.0 + 8 * 0.1))
+    search = 2 * (training + 2 * 20 * 2 * 0.1)
+    measured = 3 * 50 * 2 * 0.1 + 3 * 4 * 0.5  # the untouched model is the third
+    assert predicted(found, COSTS, steps=10) == pytest.approx(search + 2 * training + 3 * measured)
+
+
 def test_the_first_to_go_are_seeds_then_held_out_rows_then_methods_then_steps():
     plans = [plan(minutes) for minutes in range(600, 14, -5)]
     worth = [(p.steps >= trial_plan.WANTED_STEPS, len(p.arms), p.test, p.seeds, len(p.learning_rates)) for p in plans]
@@ -94,8 +103,8 @@ def test_votes_that_show_a_preference_by_hand():
 
 def test_what_is_not_seen_is_said_with_numbers():
     found = plan(60)
-    lines = unseen(found, 300, 0.05)
+    lines = unseen(found, 300, 40, 0.05)
     assert f"{100 * visible(300, found.seeds, found.comparisons):.0f} points" in lines[0]
-    assert any(f"{votes_needed(found.replies * found.seeds)} votes of" in line for line in lines)
-    assert any("a lead of KTO" in line for line in unseen(found, 300, 0.05, thumbs=True))
-    assert any("One seed" in line for line in unseen(plan(600, seeds=1), 300, 0.05))
+    assert any(f"Blind votes on 40 prompts can show a preference from {votes_needed(40)} of 40" in s for s in lines)
+    assert any("a lead of KTO" in line for line in unseen(found, 300, 40, 0.05, thumbs=True))
+    assert any("One seed" in line for line in unseen(plan(600, seeds=1), 300, 40, 0.05))

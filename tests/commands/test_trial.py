@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import tiny
@@ -92,7 +93,6 @@ def test_every_arm_was_searched_and_measured_with_the_same_seeds(done):
         assert {runs[arm, seed]["learning_rate"] for seed in (0, 1)} == {best}
     assert all(runs[arm, seed]["accuracy"] > 0.8 for arm in ARMS for seed in (0, 1))
     assert runs["untouched", 0]["accuracy"] == 0.5
-    assert runs["dpo", 0]["by_prompt"] != runs["dpo", 1]["by_prompt"] or runs["dpo", 0]["accuracy"] == 1.0
 
 
 def test_replies_are_sampled_measured_and_judged(done):
@@ -123,7 +123,7 @@ def test_the_report_is_complete_in_itself_and_holds_what_was_found(done, home):
 
 def test_the_vote_is_between_the_leader_and_the_untouched_model(done, capsys):
     out, _ = done
-    (path,) = (path for path in out.glob("vote_*.key.json") if path.name != "vote_sft.key.json")
+    (path,) = (path for path in out.glob("vote_*.key.json") if not path.name.startswith("vote_sft_"))
     key = json.loads(path.read_text())
     assert key["arm"] in ARMS
     votes = {place: "a" if first else "b" for place, first in enumerate(key["tuned_is_a"])}
@@ -139,11 +139,15 @@ def test_a_trial_that_is_done_is_read_again_and_not_run(done, home, monkeypatch,
     assert main(command(home, "pairs.jsonl", out, *more)) == 0
     assert "DPO − KTO" in capsys.readouterr().out
     assert main([*command(home, "pairs.jsonl", out, *more), "--vote-on", "sft"]) == 0
-    assert json.loads((out / "vote_sft.key.json").read_text())["arm"] == "sft"
+    assert all(json.loads(path.read_text())["arm"] == "sft" for path in out.glob("vote_sft_*.key.json"))
+    assert list(out.glob("vote_sft_*.html"))
     assert main([*command(home, "pairs.jsonl", out, *more), "--vote-on", "ipo"]) == 2
     assert "--vote-on: expected one of dpo, kto, sft, got ipo" in capsys.readouterr().err
     assert main(command(home, "pairs.jsonl", out, "--methods", "dpo", "--seeds", 2)) == 2
     assert "holds a trial with other methods and reward model" in capsys.readouterr().err
+    for option, value in (("--seeds", 3), ("--steps", 21), ("--memory", 8)):
+        assert main([*command(home, "pairs.jsonl", out, *more), option, str(value)]) == 2
+        assert f"holds a trial with other {option[2:]};" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -200,6 +204,10 @@ def test_without_methods_it_takes_those_that_match_leaves_in_play(home, tmp_path
     [
         (["--methods", "ppo"], "--methods: expected some of dpo, ipo, kto, orpo, simpo, got ppo"),
         (["--minutes", "0"], "--minutes: expected a number above 0"),
+        (["--minutes", "inf"], "--minutes: expected a number above 0"),
+        (["--memory", "0"], "--memory: expected a number above 0"),
+        (["--learning-rates", "1e-5", "0"], "--learning-rates: expected numbers above 0"),
+        (["--learning-rates=-1e-5"], "--learning-rates: expected numbers above 0"),
         (["--minutes", "0.001"], "--minutes: the smallest trial here"),
         (["--set", "beta=0.3"], "--set: beta belong to one loss"),
         (["--set", "learning_rate=1"], "use --learning-rates"),
@@ -216,6 +224,20 @@ def test_mistakes_end_with_code_2_and_one_line(home, tmp_path, capsys, more, mes
     assert message in error and "\n" not in error
 
 
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_timed(home, monkeypatch, capsys):
+    monkeypatch.setattr(trial, "time_it", None)
+    for out in (home / "pairs.jsonl", home / "pairs.jsonl" / "out"):
+        assert main(command(home, "pairs.jsonl", out, "--methods", "dpo")) == 2
+        assert f"--out: expected a folder, and {home / 'pairs.jsonl'} is a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "{", '{"asked": {}, "plan": {"steps": 4}}'])
+def test_a_plan_that_is_none_of_a_trial_is_refused(text, tmp_path):
+    (tmp_path / trial.PLAN).write_text(text)
+    with pytest.raises(UserError, match=r"plan\.json is not the plan of a trial"):
+        trial.kept_plan(tmp_path, {})
+
+
 def test_a_file_or_votes_must_be_there(capsys):
     assert main(["trial", "--model", "x"]) == 2
     assert "expected a file of preferences and --model" in capsys.readouterr().err
@@ -226,6 +248,51 @@ def test_thumbs_of_one_kind_are_refused(home, tmp_path):
     setup = own.from_rows(tiny.model(), tiny.tokenizer(), log, "a log", shares=trial.SHARES)
     with pytest.raises(UserError, match="thumbs up and thumbs down"):
         trial.prepare_rows(setup, trial.Ask(("kto",), 5))
+
+
+def mostly_up(count=400):
+    """A log with one thumb in twenty down."""
+    return [
+        {"prompt": f"{row['prompt']} {tiny.ASK[n % 7]} {tiny.ASK[n // 7 % 8]}", "completion": row["chosen"],
+         "label": n % 20 > 0}
+        for n, row in enumerate(numbered(tiny.pairs(count)))
+    ]  # fmt: skip
+
+
+def test_rows_that_are_measured_on_hold_both_kinds_of_thumbs():
+    rows = mostly_up()
+    few = trial.some_prompts(rows, 4)
+    assert {row["label"] for row in few} == {True, False} and len(few) < len(rows)
+    assert trial.some_prompts([row for row in rows if row["label"]], 4)  # one kind only: nothing to wait for
+    whole = {row["prompt"] for row in few}
+    assert sum(row["prompt"] in whole for row in rows) == len(few)
+
+
+def test_a_log_with_few_thumbs_down_is_timed_and_measured(tmp_path):
+    setup = own.from_rows(tiny.model(), tiny.tokenizer(), mostly_up(), "a log", shares=trial.SHARES)
+    setup.thumbs["validation"].sort(key=lambda row: -row["label"])
+    config = replace(trial.Ask(("kto",), 5).config, batch_size=2)
+    assert trial.time_it(setup, config, 4).score > 0
+    work = trial.Trial(tmp_path, setup, config, trial.Plan(("kto", "sft"), (1e-4,), 1, 2, 2, 4, 4, 2, 60.0))
+    for rows in (work.validation, work.test):
+        assert own.wins(setup, setup.model, rows, work.config)
+
+
+def test_prompts_that_leave_no_room_for_a_reply_are_not_timed():
+    """A context that holds the longest row and no token more; half the prompts are so long."""
+    rows = [
+        {**row, "prompt": " ".join([row["prompt"], *tiny.ASK[:8] * (2 * (n % 2))])}
+        for n, row in enumerate(numbered(tiny.pairs(160)))
+    ]
+    setup = own.from_rows(tiny.model(), tiny.tokenizer(), rows, "pairs", shares=trial.SHARES)
+    longest = max(own.tokenized(rows, setup.tokenizer).row_lengths())
+    short = [row for row in setup.pairs["test"] if len(row["prompt"].split()) < 10]
+    model = new_model("gpt2", vocab_size=len(tiny.WORDS), layers=1, width=16, heads=2, max_length=longest, seed=0)
+    setup = replace(setup, model=model)
+    assert trial.time_it(setup, trial.Ask(("dpo",), 5).config, 14).reply > 0
+    assert {row["prompt"] for row in trial.answerable(setup, 14)} == {row["prompt"] for row in short}
+    with pytest.raises(UserError, match="no held-out prompt leaves room for a reply of 1000 tokens"):
+        trial.answerable(setup, 1000)
 
 
 def test_adapters_come_where_memory_asks_for_them():
@@ -245,7 +312,8 @@ def test_adapters_come_where_memory_asks_for_them():
 def test_seeds_beyond_the_minutes_are_left_and_said(home, tmp_path, monkeypatch):
     """Nothing is trained: the clock is what counts here."""
     setup = own.from_rows(tiny.model(), tiny.tokenizer(), numbered(tiny.pairs(160)), "pairs", shares=trial.SHARES)
-    monkeypatch.setattr(own, "train_arm", lambda *_, **__: "a model")
+    trained = []
+    monkeypatch.setattr(own, "train_arm", lambda _, arm, config, **__: trained.append((arm, config.seed)) or "a model")
     monkeypatch.setattr(own, "keep_weights", lambda model, path: path.touch())
     monkeypatch.setattr(own, "wins", lambda setup, model, rows, config: {n: n % 3 / 2 for n in range(len(rows))})
     reply = {"text": "x", "length": 1, "ended": True, "repetition": 0.0, "kl": 0.0}
@@ -257,9 +325,11 @@ def test_seeds_beyond_the_minutes_are_left_and_said(home, tmp_path, monkeypatch)
     from lessons_lib.advice import trial_page, trial_reading
 
     outcome = trial_reading.read(work.rows, plan)
+    assert work.answered_prompts == min(12, len(work.prompts))
     assert any("3 seeds; the minutes held 1." in line for line in trial_page.left_open(outcome, plan, ["first"]))
     work.run(seconds=100.0)
     assert {row["seed"] for row in work.rows} == {0, 1, 2}
+    assert trained == [(arm, seed) for seed in range(3) for arm in ("dpo", "sft")]  # each seed a training of its own
 
 
 def test_of_rates_that_validation_cannot_tell_apart_the_highest_is_taken(tmp_path):
