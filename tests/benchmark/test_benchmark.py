@@ -348,11 +348,40 @@ def test_no_difference_counts_as_equivalent_in_a_measure_without_delta():
 
 def test_power_falls_with_noise_and_says_its_seeds():
     quiet, loud = (
-        benchmark.power(table({arm: rng.normal(0, spread, 12).tolist() for arm in "ab"}), arms=("a", "b"))["effect"][0]
+        benchmark.power(table({arm: rng.normal(0, spread, 12).tolist() for arm in "ab"}), arms=("a", "b"))["median"][0]
         for spread in (0.1, 0.4)
         for rng in [np.random.default_rng(2)]
     )
     assert 0 < quiet < loud
+
+
+def test_power_is_each_pairs_own_and_a_method_that_collapses_does_not_blur_the_others():
+    """Two quiet arms beside one that breaks down: the quiet pair sees what its own spread lets it see."""
+    rng = np.random.default_rng(3)
+    golds = {
+        "a": rng.normal(0, 0.1, 12),
+        "b": rng.normal(0, 0.1, 12),
+        "c": rng.normal(0, 0.1, 12) - 3 * (np.arange(12) == 5),
+    }
+    (row,) = benchmark.power(
+        table({arm: values.tolist() for arm, values in golds.items()}), arms=tuple("abc")
+    ).itertuples()
+    quiet = statistics.smallest_visible_effect((golds["a"] - golds["b"]).std(ddof=1), 12, pairs=3)
+    assert row.least == pytest.approx(quiet) and row.seeds == 12
+    assert row.least < 0.25 * row.median and row.median <= row.most
+
+
+def test_where_one_run_collapses_the_interval_of_that_pair_misses_often():
+    rng = np.random.default_rng(4)
+    golds = {arm: rng.normal(0, 0.1, 12) for arm in "abc"}
+    whole = benchmark.coverage(table({arm: list(v) for arm, v in golds.items()}), tuple("abc"), simulations=4000)[
+        "worst"
+    ][0]
+    golds["c"][5] -= 5
+    broken = benchmark.coverage(table({arm: list(v) for arm, v in golds.items()}), tuple("abc"), simulations=4000)[
+        "worst"
+    ][0]
+    assert whole < 0.15 < 0.25 < broken
 
 
 def test_missing_arms_are_named():

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lessons_lib import benchmark
-from lessons_lib.benchmark import claims, design, mechanisms
+from lessons_lib.benchmark import claims, design, mechanisms, statistics
+from lessons_lib.metrics import Interval
 
 PAGE = Path(__file__).parents[2] / "book" / "benchmark.md"
 CELL = re.compile(r"```\{code-cell\} python3\n(?::tags:[^\n]*\n)?(.*?)```", re.DOTALL)
@@ -54,6 +55,21 @@ def test_tables_are_folded():
     assert all(any(cell in part for part in folded) for cell in shown_as_tables)
 
 
+def test_power_is_shown_pair_by_pair_and_what_misses_the_aim_is_named(outputs):
+    power = benchmark.power(benchmark.results()).set_index("regime")
+    (table,) = [output for output in outputs if output.startswith("| regime | smallest visible")]
+    for regime, row in power.iterrows():
+        assert (
+            f"| {design.REGIMES[regime].label} | {row['least']:.2f} | {row['median']:.2f} | {row['most']:.2f} |"
+            in table
+        )
+    cover = benchmark.coverage(benchmark.results()).set_index("regime")
+    (said,) = [output for output in outputs if output.startswith("A nominal 5 %")]
+    above = cover[cover["recorded"] > 0.06].index
+    assert all(f"{design.REGIMES[regime].label} ({cover.loc[regime, 'recorded']:.1%})" in said for regime in above)
+    assert f"up to {cover['worst'].max():.0%}" in said
+
+
 def test_in_most_regimes_nobody_is_ahead_of_all():
     """The page's conclusion."""
     assert benchmark.verdicts(benchmark.results())["winner"].isna().mean() > 0.5
@@ -70,6 +86,15 @@ def test_each_verdict_is_shown_under_its_own_word(outputs):
         for shown_as, arms in ((behind, row.behind), (equivalent, row.equivalent), (untold, row.untold)):
             assert shown_as == (", ".join(design.ARMS[arm].label for arm in arms) or "none")
         assert over_all == ("yes" if row.over_all else "no")
+
+
+def test_what_is_ahead_and_too_small_to_count_is_equivalent_and_the_pages_say_so():
+    """An interval can lie right of 0 and in the band: the words go in the code's order."""
+    assert statistics.word(Interval(0.08, 0.02, 0.15, 12), 0.25) == "equivalent"
+    assert "**equivalent** if its whole interval lies in the band; else **ahead**" in PAGE.read_text("utf-8")
+    interview = (PAGE.parent / "interview.md").read_text("utf-8")
+    assert "zero and differences that would matter, you cannot tell" in interview
+    assert "if all of it is too small to matter, they are equivalent" in interview
 
 
 def test_no_sentence_of_the_page_calls_what_cannot_be_told_a_tie():
