@@ -109,10 +109,6 @@ def _two_answers(rng: random.Random) -> list[dict]:
     ]
 
 
-def _optimal_policy(rewards, reference, beta):
-    return bandit.tilted_policy(rewards, beta, reference)
-
-
 def _reward_gap(policy, reference, beta, i, j):
     logps = [math.log(answers[k]) for answers in (policy, reference) for k in (i, j)]
     return beta * textbook.margin(*logps)

@@ -1,12 +1,13 @@
 """Releases a learner's runs of the capstone against her sealed plans. Instructors only.
 
-    python exercises/specs/release_ex14.py plans/*.json --out marks/14
+    python exercises/specs/release_ex14.py plans/*.json --roster roster.csv --salt marks/salt.txt --out marks/14
 
 A file of plans is what the notebook wrote: {"ticket", "plans", "seal"}. For each, ``OUT/released_TICKET.txt`` is
 written, to be sent back and pasted. ``OUT/released.csv`` keeps ticket, seal and time: who comes a second time gets the
 runs of the first seal again, and other plans are refused, so that nobody tries several.
 
-With ``--roster`` and ``--salt`` only tickets of the course are served.
+Only tickets of the course are served, which ``--roster`` and ``--salt`` tell; with ``--anybody`` in their place every
+ticket is, as somebody who works alone wants it.
 """
 
 from __future__ import annotations
@@ -85,11 +86,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("plans", nargs="+", type=Path, help="files that notebooks wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder for what is sent and for released.csv")
-    parser.add_argument("--roster", type=Path)
-    parser.add_argument("--salt", type=Path)
+    parser.add_argument("--roster", type=Path, help="the course's, as `grade` takes it; needs --salt")
+    parser.add_argument("--salt", type=Path, help="the course's, from which its tickets were drawn; needs --roster")
+    parser.add_argument("--anybody", action="store_true", help="serve every ticket, without --roster and --salt")
     asked = parser.parse_args()
+    if {bool(asked.roster), bool(asked.salt)} != {not asked.anybody}:
+        parser.error("expected both --roster and --salt, or --anybody to serve every ticket")
     known, failed = None, False
-    if asked.roster and asked.salt:
+    if not asked.anybody:
         salt = tickets.read_salt(asked.salt)
         known = {tickets.ticket(salt, one.id, EXERCISE) for one in roster.read(asked.roster)[0]}
     for path in asked.plans:

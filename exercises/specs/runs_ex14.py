@@ -4,8 +4,8 @@
 
 About 2 seconds of CPU a run, 120 of them. They are seen by nobody before a plan is sealed: they lie outside the
 library and outside what is handed out, and `recommend` does not read them. What is done is kept line by line, and a
-call that was stopped goes on. With other seeds in `trial_runs.SEEDS` you have runs of your own, and a new key of the
-receipts with them.
+call that was stopped goes on. With ten other seeds in a row in `trial_runs.SEEDS` you have runs of your own, and a
+new key of the receipts with them; learners need the same `SEEDS`.
 """
 
 from __future__ import annotations

@@ -10,12 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from lessons_lib.errors import UserError
 from lessons_lib.grading import files, tables
 from lessons_lib.grading.roster import plain
 
-RUBRIC = ("claim supported", "mechanism right", "alternative fairly treated", "clear")
+RUBRIC: Mapping[str, str] = MappingProxyType(  # a column of the form: what it asks for
+    {
+        "claim supported": "each step from a measured number or a stated constraint",
+        "mechanism right": "what the loss does, and why that matters for this dataset",
+        "alternative fairly treated": "the runner-up at its best, and what would bring it back",
+        "clear": "one line of thought, no padding",
+    }
+)
 _HEAD = ("id", "name", "item", *RUBRIC, "note")
 
 

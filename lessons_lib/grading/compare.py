@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from lessons_lib.grading import wire
-from lessons_lib.grading.spec import JSON, Item
+from lessons_lib.grading.spec import JSON, Item, asked
 
 _SMALLEST = 1e-9  # the absolute difference that is always allowed
 
@@ -16,7 +16,7 @@ def expected(item: Item, case: dict[str, JSON] | None) -> dict[str, JSON] | None
         return None
     if case is None:
         return wire.encode(item.expected())
-    return wire.call(item.expected, case, item.gradient)
+    return wire.call(item.expected, asked(case), item.gradient)
 
 
 def share(item: Item, case: dict[str, JSON] | None, right: dict[str, JSON] | None, came: JSON) -> tuple[float, str]:

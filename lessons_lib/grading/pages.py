@@ -13,6 +13,7 @@ from lessons_lib.grading.by_hand import RUBRIC, Given, Key
 from lessons_lib.grading.marking import CaseMark, ItemMark, Mark
 from lessons_lib.grading.markup import number, page, table, text, value
 from lessons_lib.grading.roster import Learner
+from lessons_lib.grading.spec import asked
 from lessons_lib.grading.submissions import FLAGS, UNREADABLE
 
 
@@ -165,7 +166,7 @@ def _by_person(item: ItemMark, given: Given | None) -> Iterator[str]:
 
 
 def _case(case: CaseMark) -> str:
-    rows = [(name, value(found)) for name, found in (case.case or {}).items()]
+    rows = [(name, value(found)) for name, found in (asked(case.case) or {}).items()]
     if case.right is not None and case.case is not None:  # a plain value's answer is the same for everybody
         rows.append(("expected", value(case.right.get("json", case.right.get("tensor")))))
     came = "nothing" if case.came is None else value(case.came.get("json", case.came.get("tensor")))

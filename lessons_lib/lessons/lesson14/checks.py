@@ -153,9 +153,14 @@ def check_trial(came: object, ticket: str) -> Verdict:
     for name in STAND_INS:
         choice, runner_up = plans[name]["choice"], plans[name]["runner_up"]
         live = came["live"].get(name) if isinstance(came["live"], Mapping) else None
-        if not isinstance(live, Mapping) or not {choice, runner_up} <= set(live):
+        if not isinstance(live, Mapping) or not all(trial.is_gold(live.get(one)) for one in (choice, runner_up)):
             return Verdict(False, f"live: {name}: expected your own run's gold for {choice} and {runner_up}")
-        right = trial.read([*released["differences"][name], live[choice] - live[runner_up]], plans[name]["effect"])
+        sent = released["differences"].get(name)
+        if not isinstance(sent, list) or len(sent) != len(SEEDS) - 1 or not all(map(trial.is_gold, sent)):
+            return Verdict(
+                False, f"released: {name}: expected {len(SEEDS) - 1} differences; paste all that your instructor sent"
+            )
+        right = trial.read([*sent, live[choice] - live[runner_up]], plans[name]["effect"])
         reading = came["readings"].get(name) if isinstance(came["readings"], Mapping) else None
         if not isinstance(reading, Mapping) or any(value is ... for value in reading.values()):
             return Verdict(False, f"readings: {name}: still to fill in")

@@ -107,9 +107,9 @@ def signed_at(plans: Mapping) -> datetime | None:
     """The time that the plans carry, in UTC; None where there is none that can be read."""
     try:
         time = datetime.fromisoformat(plans["signed"])
-    except (KeyError, TypeError, ValueError):
+        return time.astimezone(UTC) if time.tzinfo else None
+    except (KeyError, TypeError, ValueError, OverflowError):  # the last: in UTC it would lie before year 1
         return None
-    return time.astimezone(UTC) if time.tzinfo else None
 
 
 def seal(plans: Mapping, ticket: str) -> str:

@@ -11,16 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from lessons_lib.grading import by_hand
 from lessons_lib.grading.verdict import Answer
 from lessons_lib.lessons.lesson14 import sample
 from lessons_lib.methods import METHODS
 
-RUBRIC = (
-    "claim supported: each step from a measured number or a stated constraint",
-    "mechanism right: what the loss does, and why that matters for this dataset",
-    "alternative fairly treated: the runner-up at its best, and what would bring it back",
-    "clear: one line of thought, no padding",
-)
+RUBRIC = tuple(f"{line}: {asks}" for line, asks in by_hand.RUBRIC.items())
 WORDS, MEMO_WORDS = (60, 250), (120, 450)
 SECTIONS = ("What was found", "Whether it could be told", "Cost", "What I got wrong")
 MECHANISM_WORDS: Mapping[str, str] = MappingProxyType(

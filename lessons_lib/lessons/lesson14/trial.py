@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import NamedTuple
@@ -19,9 +18,10 @@ from lessons_lib.grading import tickets
 from lessons_lib.lessons.lesson14 import plan
 from lessons_lib.lessons.lesson14.trial_runs import SEEDS, STAND_INS, run
 
-Runs = Mapping[str, Mapping[str, Sequence[float]]]  # dataset, method: gold reward by seed
+Runs = Mapping[str, Mapping[str, Sequence[float]]]  # dataset, method: gold reward for each of `SEEDS`
 
 SAME_RUN = 0.1  # gold points by which a run may differ between machines: its 256 replies are sampled
+MOST_GOLD = 100.0  # either way, far beyond what a reply earns: what is larger is no reward
 EXACT = 0.005  # gold points by which a mean or an end may be rounded
 SURE_ENOUGH = 0.025  # mean squared error that ten seeds leave of a true probability of one half
 WORTHLESS = 0.25  # and of probabilities that say nothing, or the contrary
@@ -73,8 +73,12 @@ def others(name: str, ticket: str) -> list[int]:
 
 
 def differences(runs: Runs, name: str, choice: str, runner_up: str, seeds: Sequence[int]) -> list[float]:
-    gold = runs[name]
-    return [round(gold[choice][seed] - gold[runner_up][seed], 4) for seed in seeds]
+    """Choice minus runner-up, gold points, for each of some seeds."""
+    return [round(_gold(runs, name, choice, seed) - _gold(runs, name, runner_up, seed), 4) for seed in seeds]
+
+
+def _gold(runs: Runs, name: str, method: str, seed: int) -> float:
+    return runs[name][method][SEEDS.index(seed)]
 
 
 def release(runs: Runs, key: bytes, plans: Mapping, ticket: str, released: str) -> dict:
@@ -131,7 +135,7 @@ def shares(runs: Runs, key: bytes, trial: object, ticket: str) -> Iterator[tuple
 def _share(runs: Runs, name: str, mine: Mapping, trial: Mapping, ticket: str) -> tuple[float, str]:
     choice, runner_up, seed = mine["choice"], mine["runner_up"], my_seed(name, ticket)
     live = _part(trial, "live", name)
-    recorded = {method: runs[name][method][seed] for method in (choice, runner_up)}
+    recorded = {method: _gold(runs, name, method, seed) for method in (choice, runner_up)}
     if not all(_near(live.get(method), gold, SAME_RUN) for method, gold in recorded.items()):
         return 0.0, f"live: not what {choice} and {runner_up} come to with your seed, {seed}; train them"
     found = differences(runs, name, choice, runner_up, others(name, ticket))
@@ -174,5 +178,10 @@ def _part(trial: Mapping, part: str, name: str) -> Mapping:
     return found if isinstance(found, Mapping) else {}
 
 
+def is_gold(came: object) -> bool:
+    """Whether it is a number that gold points can be."""
+    return isinstance(came, Real) and not isinstance(came, bool) and -MOST_GOLD <= came <= MOST_GOLD
+
+
 def _near(came: object, right: float, by: float) -> bool:
-    return isinstance(came, Real) and not isinstance(came, bool) and math.isfinite(came) and abs(came - right) <= by
+    return is_gold(came) and abs(came - right) <= by

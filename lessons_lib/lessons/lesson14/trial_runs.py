@@ -16,13 +16,12 @@ from types import MappingProxyType
 
 from lessons_lib._surroundings import one_thread
 from lessons_lib.advice.decide import briefs
+from lessons_lib.benchmark.design import BATCH, WARMUP
 from lessons_lib.errors import UserError
 from lessons_lib.methods import METHODS
 
-SEEDS = range(10)  # each begins at a checkpoint of its own, "sft-" and the seed
-BATCH = 16  # pairs a step, or 32 ratings, which are as many tokens
+SEEDS = range(10)  # ten in a row, whichever: each begins at a checkpoint of its own
 SAMPLES = 256  # replies to test prompts
-WARMUP = 5  # steps
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def run(name: str, method: str, seed: int) -> float:
     """
     if name not in STAND_INS or method not in allowed(name) or seed not in SEEDS:
         known = "; ".join(f"{one}: {', '.join(allowed(one))}" for one in STAND_INS)
-        raise UserError(f"expected a dataset and a method of {known}; and a seed from 0 to {SEEDS[-1]}")
+        raise UserError(f"expected a dataset and a method of {known}; and a seed from {SEEDS[0]} to {SEEDS[-1]}")
     return _run(name, method, seed)
 
 
@@ -111,7 +110,7 @@ def _run(name: str, method: str, seed: int) -> float:
     from lessons_lib.lab import checkpoints, world
     from lessons_lib.training.config import TrainConfig
 
-    stand_in, checkpoint = STAND_INS[name], f"sft-{seed}"
+    stand_in, checkpoint = STAND_INS[name], checkpoint_of(seed)
     reference = loop.reference_logps(checkpoint)
     rows, batches, weights = runs.arranged(
         _rows(name, method, seed),
@@ -136,11 +135,18 @@ def _run(name: str, method: str, seed: int) -> float:
     return round(float(world.gold(prompts, sample(model)).total.mean()), 4)
 
 
+def checkpoint_of(seed: int) -> str:
+    """The name of the SFT checkpoint that a seed's runs begin at, one of twelve."""
+    from lessons_lib.lab.checkpoints import ALL_SFT_NAMES
+
+    return ALL_SFT_NAMES[seed % len(ALL_SFT_NAMES)]
+
+
 def _rows(name: str, method: str, seed: int) -> list[dict]:
     """The judgements as a method takes them: pairs, or for KTO on a log each thumb."""
     from lessons_lib.lab import annotators, checkpoints
 
-    stand_in, pool = STAND_INS[name], checkpoints.pool(f"sft-{seed}")
+    stand_in, pool = STAND_INS[name], checkpoints.pool(checkpoint_of(seed))
     if stand_in.pairs:
         return annotators.label_pairs(pool, stand_in.pairs, seed=seed, **stand_in.draw)
     log = annotators.rate_replies(pool, seed=seed)

@@ -9,7 +9,8 @@ import pytest
 
 from lessons_lib.advice.decide import Facts
 from lessons_lib.benchmark.design import REGIMES
-from lessons_lib.grading import marking, nbgrader_tests
+from lessons_lib.grading import assignments, compare, marking, nbgrader_tests, pages
+from lessons_lib.grading.roster import Learner
 from lessons_lib.grading.spec import KEPT, Item, asked
 from lessons_lib.lessons.lesson09 import forecasts
 from lessons_lib.lessons.lesson09.checks import PRACTICE, check_choose, practice, print_evidence
@@ -163,6 +164,17 @@ def test_what_the_grader_keeps_reaches_no_learner(item):
     seen = []
     nbgrader_tests._answer(item, {"x": 1, KEPT: "secret"}, lambda **case: seen.append(case))
     assert seen == [{"x": 1}]
+    answering = Item("f", 1, expected=lambda x: 2 * x)
+    assert compare.expected(answering, {"x": 1, KEPT: "secret"}) == {"json": 2}
+
+
+def test_what_the_grader_keeps_is_on_no_feedback_page(item):
+    """A malformed answer shows its case, which a learner could else read the regime from."""
+    case = next(one for one in item.cases(random.Random(0)) if one[KEPT] == ["noisy_20"])
+    wrong = marking.CaseMark(case, None, {"json": "dpo"}, 0.0, "not the right answer")
+    mark = marking.Mark("ada", "graded", (), "f", (marking.ItemMark(item.name, 0.0, item.points, (wrong,), ""),))
+    shown = pages.feedback(pages.Batch(assignments.load("09"), [Learner("ada")], {"ada": mark}), Learner("ada"))
+    assert "flip_rate" in shown and KEPT not in shown and "noisy_20" not in shown
 
 
 def test_missing_and_broken_answers_count_as_the_worst(item, solution):

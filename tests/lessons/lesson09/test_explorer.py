@@ -13,7 +13,7 @@ from lessons_lib.methods import METHODS
 
 PAIRS, SOME_PAIRS, RATINGS = SHAPES
 TUNED, BASE, NO_REFERENCE = STARTS
-ORDINARY, NOISY, UNDISPUTED = LABELS
+_, NOISY, UNDISPUTED = LABELS
 
 
 def told(explorer, **answers) -> dict[str, str]:

@@ -49,7 +49,7 @@ def honest(plans, runs):
         live, readings = {}, {}
         for name in STAND_INS:
             one, seed = plans[name], trial.my_seed(name, ticket)
-            live[name] = {m: runs[name][m][seed] for m in (one["choice"], one["runner_up"])}
+            live[name] = {m: runs[name][m][trial.SEEDS.index(seed)] for m in (one["choice"], one["runner_up"])}
             own = live[name][one["choice"]] - live[name][one["runner_up"]]
             readings[name] = trial.read([*found["differences"][name], own], one["effect"])._asdict()
         return {"plans": plans, "released": found, "live": live, "readings": readings}

@@ -9,7 +9,7 @@ import pytest
 
 from lessons_lib.data import samples
 from lessons_lib.data.profile import profile
-from lessons_lib.grading import assignments, handout, pages, report, tickets
+from lessons_lib.grading import assignments, by_hand, handout, pages, report, tickets
 from lessons_lib.grading.marking import CaseMark, ItemMark, Mark
 from lessons_lib.grading.roster import Learner
 from lessons_lib.lessons.lesson14 import checks, plan, sample, trial
@@ -174,7 +174,8 @@ def test_the_class_report_shows_prose_to_a_person_and_a_template_as_one(items, s
     alike = shown.partition("Texts that are alike")[2].partition("</table>")[0]
     assert "ada" in alike and "bob" in alike and "cyd" not in alike
     assert "not marked by machine" in pages.feedback(batch, Learner("ada"))
-    assert all(line.split(":")[0] in gate for line in RUBRIC)
+    assert all(line in gate for line in RUBRIC)
+    assert [line.split(":")[0] for line in RUBRIC] == [*by_hand.RUBRIC]
 
 
 def test_an_item_on_own_data_gets_the_ticket_for_its_case():

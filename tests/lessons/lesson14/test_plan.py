@@ -71,7 +71,8 @@ def test_odd_values_in_a_plan_raise_nothing():
 
 
 def test_a_time_needs_its_zone(plans):
-    for signed in ("", "yesterday", "2026-01-05T10:00:00", None, 5):
+    beyond = ("0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00")  # in UTC, years that no calendar here has
+    for signed in ("", "yesterday", "2026-01-05T10:00:00", None, 5, *beyond):
         assert not check_plans({**plans, "signed": signed}, TICKET)
         assert plans_share({**plans, "signed": signed}, TICKET) == 0
     assert plan.signed_at({"signed": plan.now()})

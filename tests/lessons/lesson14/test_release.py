@@ -26,6 +26,11 @@ def sent(plans, tmp_path):
     return plan.write_sealed(plans, TICKET, tmp_path)
 
 
+def command(root, *arguments):
+    script = root / "exercises/specs/release_ex14.py"
+    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True)
+
+
 def pasted(path):
     names = {}
     exec(path.read_text(), names)
@@ -57,6 +62,7 @@ def test_a_second_time_gives_the_same_and_other_plans_are_refused(tool, sent, pl
 REFUSED = {
     "they were changed after it was made": lambda told: told["plans"]["tulu1_human_eval"]["beats"].update(simpo=0.9),
     "do not fit together": lambda told: told["plans"].update(signed="soon"),
+    "plans do not fit": lambda told: told["plans"].update(signed="0001-01-01T00:00:00+23:00"),
     "a ticket of twelve digits and letters": lambda told: told.update(ticket="../../etc/passwd"),
     "expected the file that the notebook wrote": lambda told: told.pop("seal"),
 }
@@ -83,12 +89,24 @@ def test_the_command_serves_the_course_alone(root, plans, tmp_path):
     (tmp_path / "roster.csv").write_text("id,name\nada,Ada\n")
     ada = tickets.ticket(b"s" * 32, "ada", "14_capstone")
     files = [plan.write_sealed(plans, ticket, tmp_path) for ticket in (ada, TICKET)]
-    script, course = root / "exercises/specs/release_ex14.py", ("--roster", tmp_path / "roster.csv")
-    done = subprocess.run(
-        [sys.executable, script, *files, "--out", tmp_path / "out", *course, "--salt", tmp_path / "salt.txt"],
-        capture_output=True,
-        text=True,
-    )
+    course = ("--roster", tmp_path / "roster.csv", "--salt", tmp_path / "salt.txt")
+    done = command(root, *files, "--out", tmp_path / "out", *course)
     assert done.returncode == 1 and "belongs to nobody on the roster" in done.stderr and "Traceback" not in done.stderr
     assert (tmp_path / "out" / f"released_{ada}.txt").exists()
     assert not (tmp_path / "out" / f"released_{TICKET}.txt").exists()
+
+
+@pytest.mark.parametrize("course", [(), ("--roster",), ("--salt",), ("--roster", "--salt", "--anybody")])
+def test_whom_to_serve_is_said_whole(root, sent, tmp_path, course):
+    """Half of what tells the course would else serve everybody, and nobody would notice."""
+    named = {"--roster": [tmp_path / "roster.csv"], "--salt": [tmp_path / "salt.txt"]}
+    options = [part for option in course for part in (option, *named.get(option, ()))]
+    done = command(root, sent, "--out", tmp_path / "out", *options)
+    assert done.returncode == 2 and "both --roster and --salt, or --anybody" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_anybody_is_served_where_that_is_asked_for(root, sent, tmp_path):
+    done = command(root, sent, "--out", tmp_path / "out", "--anybody")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / f"released_{TICKET}.txt").exists()

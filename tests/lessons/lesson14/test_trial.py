@@ -1,11 +1,13 @@
 """The trial: it is read from all seeds, pays for honest probabilities, and every short cut earns nothing."""
 
 import copy
+import re
 
 import pytest
 
 from lessons_lib.benchmark.statistics import word
-from lessons_lib.lessons.lesson14 import plan, trial
+from lessons_lib.lab.checkpoints import ALL_SFT_NAMES
+from lessons_lib.lessons.lesson14 import plan, trial, trial_runs
 from lessons_lib.lessons.lesson14.checks import check_trial
 from lessons_lib.lessons.lesson14.trial_runs import SEEDS, STAND_INS, allowed
 from lessons_lib.metrics import mean_interval
@@ -116,6 +118,23 @@ def test_a_misread_interval_loses_the_reading_alone(honest, earned):
         assert not check_trial(changed(came, "readings", QLORA, field, to=to), TICKET)
 
 
+@pytest.mark.parametrize("gold", [..., "1.8", None, True, float("nan"), float("inf"), 10**400, [1.8]])
+def test_what_is_no_number_is_no_run(honest, earned, gold):
+    came = changed(honest(), "live", TULU1, "orpo", to=gold)
+    assert f"live: {TULU1}: expected your own run's gold" in check_trial(came, TICKET).message
+    assert earned(came).shares[0] == 0 < earned(came).shares[1]
+    misread = changed(honest(), "readings", TULU1, "mean", to=gold)
+    assert not check_trial(misread, TICKET) and earned(misread).mean < earned(honest()).mean
+
+
+@pytest.mark.parametrize("sent", [None, ..., [], "x", {}, [0.1] * 8, [0.1] * 8 + ["0.1"], [0.1] * 8 + [float("nan")]])
+def test_a_release_pasted_in_part_is_named(honest, sent):
+    came = changed(honest(), "released", "differences", QLORA, to=sent)
+    assert f"released: {QLORA}: expected 9 differences" in check_trial(came, TICKET).message
+    del came["released"]["differences"][QLORA]
+    assert f"released: {QLORA}: expected 9 differences" in check_trial(came, TICKET).message
+
+
 def test_nonsense_raises_nothing(earned):
     for came in (None, ..., [], "x", {}, {"plans": {}}, {"plans": None, "released": {}, "live": 1, "readings": []}):
         assert earned(came).mean == 0
@@ -155,5 +174,26 @@ def test_the_check_on_the_spot_says_what_is_missing(honest):
     )
     assert "your own run's gold" in check_trial(changed(came, "live", TULU1, to={}), TICKET).message
     assert "still to fill in" in check_trial(changed(came, "readings", TULU1, "low", to=...), TICKET).message
-    assert KEY not in repr(came).encode()
     assert set(came["released"]["differences"]) == set(STAND_INS)
+
+
+def test_what_is_released_tells_neither_the_key_nor_a_run(honest, runs):
+    """Differences of the two that were planned, and no gold reward that would tell of the other methods."""
+    sent = repr(honest()["released"])
+    assert not any(key in sent for key in (KEY.decode(), KEY.hex(), repr(KEY)))
+    numbers = {float(number) for number in re.findall(r"-?\d+\.\d+", sent)}
+    assert len(numbers) > 20
+    assert not numbers & {gold for methods in runs.values() for seeds in methods.values() for gold in seeds}
+
+
+def test_the_runs_may_have_other_seeds(honest, earned, runs, monkeypatch):
+    """As an instructor takes them whose learners have found those of the project."""
+    monkeypatch.setattr(trial, "SEEDS", range(100, 110))
+    assert trial.my_seed(TULU1, TICKET) in trial.SEEDS
+    gold = runs[TULU1]
+    assert trial.differences(runs, TULU1, "orpo", "dpo", [107]) == [round(gold["orpo"][7] - gold["dpo"][7], 4)]
+    assert min(earned(honest()).shares) >= trial.LIVE + trial.READING
+    for seeds in (SEEDS, range(100, 110)):
+        assert len({trial_runs.checkpoint_of(seed) for seed in seeds}) == len(seeds)
+    assert {trial_runs.checkpoint_of(seed) for seed in range(100, 112)} == set(ALL_SFT_NAMES)
+    assert [trial_runs.checkpoint_of(seed) for seed in SEEDS] == [f"sft-{seed}" for seed in SEEDS]  # as recorded
