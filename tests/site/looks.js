@@ -227,25 +227,34 @@ globalThis.looks = (() => {
 
   async function wake() {
     for (const explorer of document.querySelectorAll('.lx:has(> script[type="application/json"])')) {
-      explorer.scrollIntoView();
+      explorer.scrollIntoView({ behavior: "instant" });
       while (explorer.dataset.ready !== "true") await frame();
     }
-    scrollTo(0, 0);
+    scrollTo({ top: 0, behavior: "instant" });
     await frame();
   }
 
-  // An explorer with every slider at one end: numbers are longest and curves steepest there.
+  // What moves an explorer: its sliders and menus, and its questions whose answers are tapped.
+  function controls(explorer) {
+    const slid = [...explorer.querySelectorAll(".lx-slider :is(input, select)")].map((control) => ({
+      start: control.value,
+      last: control.options ? control.options.length - 1 : control.max,
+      set: (value) => { control.value = value; control.dispatchEvent(new Event("input", { bubbles: true })); },
+    }));
+    const tapped = [...explorer.querySelectorAll(".lx-choice")].map((question) => {
+      const answers = [...question.querySelectorAll("input[type=radio]")];
+      return { start: answers.findIndex((answer) => answer.checked), last: answers.length - 1, set: (i) => answers[i].click() };
+    });
+    return [...slid, ...tapped];
+  }
+
+  // An explorer with every control at one end: numbers are longest and curves steepest there.
   function ends() {
     return [...document.querySelectorAll(".lx[data-ready=true]")].flatMap((explorer) => {
-      const controls = [...explorer.querySelectorAll(".lx-slider :is(input, select)")], start = controls.map((control) => control.value);
-      const move = (values) => controls.forEach((control, i) => {
-        control.value = values[i];
-        control.dispatchEvent(new Event("input", { bubbles: true }));
-      });
-      const last = (control) => (control.options ? control.options.length - 1 : control.max);
-      const found = [[controls.map(() => 0), " (sliders at their left end)"], [controls.map(last), " (sliders at their right end)"]]
-        .flatMap(([values, note]) => { move(values); return findings(explorer, note); });
-      move(start);
+      const moved = controls(explorer);
+      const at = (end, note) => { for (const control of moved) control.set(end(control)); return findings(explorer, note); };
+      const found = [...at(() => 0, " (controls at their left end)"), ...at(({ last }) => last, " (controls at their right end)")];
+      for (const { set, start } of moved) set(start);
       return found;
     });
   }

@@ -9,6 +9,7 @@ from browser import browser, served
 
 from lessons_lib.explorers import page as static
 from lessons_lib.lessons.lesson05.explorer import ipo_stops
+from lessons_lib.lessons.lesson09.explorer import three_questions
 from tests.site.looks import editors, findings
 
 pytestmark = pytest.mark.browser
@@ -28,6 +29,7 @@ BODY = f"""
 <div class="highlight"><pre id="code">loss = 0.6931</pre></div>
 <div class="cell tag_try-it"><div class="highlight"><pre>print(1)</pre></div></div>
 {static.html(ipo_stops())}
+{static.html(three_questions())}
 </section></article>
 """
 ON_A_PHONE, ON_A_DESK = 390, 1300
@@ -46,6 +48,9 @@ def narrow(text: str) -> str:
     return add(f'<p style="width: min-content">{text}</p>')  # a line breaks wherever it may
 
 
+# A question whose answers are tapped stands at its first; what only its last one brings up counts as well.
+LAST_ANSWERS = ".lx:not(:has(.lx-choice label:not(:last-child) input:checked)):has(.lx-choice) .lx-card dd"
+CHIMNEY = "max-width: 60px; overflow-wrap: anywhere"
 UNDO = "document.querySelectorAll('[data-fault]').forEach((one) => one.remove())"
 TWICE = """
   const label = document.querySelector(".lx-plot svg > text"), again = label.cloneNode(true);
@@ -78,7 +83,8 @@ FAULTS = {
     "a number without its unit": ("broken number", narrow("at 50 % of")),
     "a number without its sign": ("broken number", narrow("and ± 0.25")),
     "a number over two elements": ("broken number", narrow("needs <b>16</b> GB")),
-    "text in a chimney": ("squeezed text", style("#prose { width: 60px; overflow-wrap: anywhere }")),
+    "text in a chimney": ("squeezed text", style(f"#prose {{ {CHIMNEY} }}")),
+    "a chimney at the last answers": ("squeezed text", style(f"{LAST_ANSWERS} {{ {CHIMNEY} }}")),
     "a wide table that loses its names": (
         "wide table without its first column",
         add(f'<div style="overflow: auto"><table><tr>{CELLS}</tr></table></div>'),
