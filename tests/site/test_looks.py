@@ -49,8 +49,8 @@ def narrow(text: str) -> str:
 
 
 # A question whose answers are tapped stands at its first; what only its last one brings up counts as well.
-LAST_ANSWERS = ".lx:not(:has(.lx-choice label:not(:last-child) input:checked)):has(.lx-choice) .lx-card dd"
-CHIMNEY = "max-width: 60px; overflow-wrap: anywhere"
+LAST_ANSWERS = ".lx:not(:has(.lx-choice label:not(:last-child) input:checked)):has(.lx-choice) .lx-card dl"
+CHIMNEY = "width: 60px; overflow-wrap: anywhere"
 UNDO = "document.querySelectorAll('[data-fault]').forEach((one) => one.remove())"
 TWICE = """
   const label = document.querySelector(".lx-plot svg > text"), again = label.cloneNode(true);
