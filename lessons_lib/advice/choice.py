@@ -2,7 +2,8 @@
 
 The rule is short. In each world, the methods that are not shown to be behind the leader stay in play. Of those in play
 in every world that measured such data, start with the one that is left; where several are, they cannot be told apart,
-and the one is taken that is least far behind at its worst, counted over all regimes (`evidence.default`). What a method
+and the one is taken that is least far behind at its worst, counted over all regimes from an SFT model
+(`evidence.default`). What a method
 was made for decides only where nothing was measured.
 """
 
@@ -48,7 +49,7 @@ class Choice:
         ahead: shown to be better in the main world, and yet not chosen, because it is behind in the other world.
         regrets: of all five, in points of gold reward behind the best of them, with 95 % intervals.
         gaps: start_with minus each of the others at hand, with intervals corrected for all pairs.
-        columns: the evidence. beyond: other arms that are ahead or equivalent.
+        columns: the evidence. beyond: other arms that are ahead or equivalent. baseline: SFT alone, where it was run.
         regimes: those of the main world that were looked at; empty where nothing was measured.
         disagree: whether what is in play in one world is not in the other.
     """
@@ -63,6 +64,7 @@ class Choice:
     gaps: dict[str, Interval]
     columns: tuple[Column, ...]
     beyond: tuple[Better, ...]
+    baseline: Better | None
     regimes: tuple[str, ...]
     disagree: bool
 
@@ -97,7 +99,7 @@ def choose(
     world = MAIN if at[MAIN] else next(iter(in_play), MAIN)
     found = at[world]
     if not found:
-        return Choice(start, False, (), others, (), (), {}, {}, columns, (), (), False)
+        return Choice(start, False, (), others, (), (), {}, {}, columns, (), None, (), False)
     said = evidence.words(world, found, start, others)
     gaps = evidence.comparisons(world, found, tuple(sorted(methods))) if others else {}
 
@@ -112,6 +114,7 @@ def choose(
         {other: gaps[start, other] for other in others},
         columns,
         evidence.beyond(world, found, start),
+        next((one for one in evidence.others(world, found, start) if one.arm == "sft"), None),
         found,
         disagree,
     )

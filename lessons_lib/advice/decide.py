@@ -18,8 +18,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from lessons_lib.advice.choice import PILOT_SEEDS, Choice, Column, choose, pilot
-from lessons_lib.advice.evidence import FIVE, IN, Better, Claim
+from lessons_lib.advice.choice import MAIN, PILOT_SEEDS, Choice, Column, choose, pilot
+from lessons_lib.advice.evidence import FIVE, IN, Better, Claim, chosen
 from lessons_lib.errors import UserError
 from lessons_lib.methods import METHODS
 from lessons_lib.metrics import Interval
@@ -516,6 +516,11 @@ def named(methods: Sequence[str], joint: str = "and") -> str:
 def _verdict(leaf: Leaf, found: Choice) -> str:
     """What the evidence makes of the mechanism, and which of the two is followed."""
     made, start = METHODS[leaf.made_for].name, METHODS[found.start_with].name
+    follows = (
+        "nothing nearby separates what is left, so this takes the default over all kinds of data"
+        if found.default
+        else "this follows the runs"
+    )
     badges = {IN[column.key]: column.badge for column in found.columns if column.badge != "not measured"}
     ours = [column.badge for column in found.columns[:-1] if column.badge != "not measured"]
     told = ", ".join(f"{label}: {what}" for label, what in badges.items())
@@ -526,8 +531,8 @@ def _verdict(leaf: Leaf, found: Choice) -> str:
     if leaf.made_for == found.start_with:
         return f"{start} is what the mechanism names, too ({told})."
     if "contradicted" in ours:
-        return f"The evidence contradicts the mechanism, which names {made} ({told}); this follows the evidence."
-    return f"The mechanism names {made}, and runs do not bear that out so far ({told}); this follows the runs."
+        return f"The evidence contradicts the mechanism, which names {made} ({told}); {follows}."
+    return f"The mechanism names {made}, and runs do not bear that out so far ({told}); {follows}."
 
 
 def recommendation_words(leaf: Leaf, found: Choice) -> tuple[Confidence, str, str, str]:
@@ -655,6 +660,7 @@ def starting_point(method: str, facts: Facts) -> tuple[Start, ...]:
         if facts.lora and record["name"] == "learning_rate":
             step = tree.thresholds["LORA_STEP"]
             value, why = step.value * value, f"{step.value:g} times that of all weights, as adapters need ({why})"
+        why = "; ".join(filter(None, (why, _searched(method, record["name"], value))))
         starts.append(Start(record["name"], value, why, tree.sources[record["source"]]))
     if method == "kto" and facts.up_share is not None:
         why = f"{facts.up_share:.0%} of the ratings are up"
@@ -662,6 +668,23 @@ def starting_point(method: str, facts: Facts) -> tuple[Start, ...]:
             starts.append(Start(name, weight, why, tree.sources["weights"]))
     once = Start("epochs", 1, "a second pass is where over-optimization sets in", tree.sources["overopt"])
     return (*starts, once)
+
+
+def _searched(method: str, name: str, start: float) -> str:
+    """Which values of a hyper-parameter our runs were made at, where most are on one side of the start."""
+    values = chosen(MAIN, method, name)
+    half_a_step = 3**0.5  # the search went by steps of three, not always from this start
+    above, below = (
+        sum(value > half_a_step * start for value in values),
+        sum(value < start / half_a_step for value in values),
+    )
+    if 2 * max(above, below) <= len(values):
+        return ""
+    way, count = ("above", above) if above > below else ("below", below)
+    return (
+        f"the search in our small models chose {min(values):g} to {max(values):g}, {way} this start on {count} of "
+        f"{len(values)} kinds of data: search {'upwards' if above > below else 'downwards'}, too, in steps of three"
+    )
 
 
 def kto_weights(up_share: float) -> tuple[float, float]:

@@ -11,6 +11,7 @@ the best one's own regret is 0 and flatters it a little.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -154,7 +155,22 @@ def comparisons(world: str, regimes: tuple[str, ...], arms: tuple[str, ...]) -> 
 
 
 def words(world: str, regimes: Sequence[str], one: str, others: Sequence[str]) -> dict[str, Word]:
-    """What `one` is against each of the others over the regimes: "ahead", "equivalent", "behind", "cannot tell"."""
+    """What `one` is against each of the others over the regimes: "ahead", "equivalent", "behind", "cannot tell".
+
+    Over several regimes a word is that of their mean where it is also that of each of them, and else "cannot tell": a
+    lead in one and a lag in another make a small mean, and no two equivalent methods.
+    """
+    found = _words(world, regimes, one, others)
+    each = [_words(world, (regime,), one, others) for regime in regimes] if len(regimes) > 1 else []
+    return {other: _agreed(word, [alone[other] for alone in each]) for other, word in found.items()}
+
+
+def _agreed(word: Word, each: Sequence[Word]) -> Word:
+    return word if all(alone == word for alone in each) else "cannot tell"
+
+
+def _words(world: str, regimes: Sequence[str], one: str, others: Sequence[str]) -> dict[str, Word]:
+    """The words of the mean over the regimes."""
     from lessons_lib.benchmark import statistics
 
     rivals = tuple(sorted({one, *others}))
@@ -195,7 +211,7 @@ def level(world: str, regimes: Sequence[str], methods: Sequence[str]) -> tuple[s
 
 @dataclass(frozen=True)
 class Better:
-    """An arm beyond the five that is ahead of the method to start with, or equivalent to it."""
+    """An arm beyond the five, held against the method to start with: a word, and by how much it is ahead."""
 
     arm: str
     label: str
@@ -204,19 +220,38 @@ class Better:
 
 
 def beyond(world: str, regimes: Sequence[str], start: str) -> tuple[Better, ...]:
-    """Arms beyond the five that are ahead of `start` or equivalent to it; intervals share 5 % over those looked at."""
+    """Arms beyond the five that are ahead of `start` or equivalent to it."""
+    return tuple(one for one in others(world, tuple(regimes), start) if one.word in ("ahead", "equivalent"))
+
+
+@cache
+def others(world: str, regimes: tuple[str, ...], start: str) -> tuple[Better, ...]:
+    """Every arm beyond the five that was run in these regimes, against `start`; intervals share 5 % over them.
+
+    A word holds in each regime, as those of `words` do.
+    """
     from lessons_lib.benchmark import statistics
 
     arms = tuple(arm for arm, facts in world_of(world).arms.items() if facts.method and arm not in FIVE)
-    values, checkpoints = scores(world, tuple(regimes), (start, *arms))
-    others = [arm for arm in values if arm != start]
+    values, checkpoints = scores(world, regimes, (start, *arms))
+    ran = [arm for arm in values if arm != start]
+    each = [{one.arm: one.word for one in others(world, (r,), start)} for r in regimes] if len(regimes) > 1 else []
     found = []
-    for arm in others:
-        gap = statistics.estimate(values[arm] - values[start], checkpoints).interval(statistics.ALPHA / len(others))
-        word = statistics.word(gap, world_of(world).delta)
-        if word in ("ahead", "equivalent"):
-            found.append(Better(arm, world_of(world).arms[arm].label, word, gap))
+    for arm in ran:
+        gap = statistics.estimate(values[arm] - values[start], checkpoints).interval(statistics.ALPHA / len(ran))
+        word = _agreed(statistics.word(gap, world_of(world).delta), [words[arm] for words in each])
+        found.append(Better(arm, world_of(world).arms[arm].label, word, gap))
     return tuple(sorted(found, key=lambda better: -better.difference.estimate))
+
+
+def chosen(world: str, method: str, name: str, regimes: Sequence[str] | None = None) -> tuple[float, ...]:
+    """A hyper-parameter's values that the search chose for a method, one for each regime; none without a search."""
+    table = runs(world)
+    if table is None or "strength" not in table:
+        return ()
+    wanted = table["regime"].isin(world_of(world).regimes if regimes is None else regimes)
+    settings = table[wanted & (table["arm"] == method)].drop_duplicates("regime")["strength"]
+    return tuple(setting[name] for setting in map(json.loads, settings) if name in setting)
 
 
 def visible(world: str, regimes: Sequence[str], one: str, other: str, *, seeds: int) -> float:
@@ -228,22 +263,34 @@ def visible(world: str, regimes: Sequence[str], one: str, other: str, *, seeds: 
     return statistics.smallest_visible_effect(spread, seeds)
 
 
+def regret_in_words(regret: Interval) -> str:
+    """A regret with its interval; of the best of a regime, which is 0 by what regret is, that and no interval."""
+    if regret.low == regret.estimate == regret.high == 0:
+        return "0 (the best by its mean)"
+    return f"{regret.estimate:.2f} ({regret.low:.2f} to {regret.high:.2f})"
+
+
 # The default
 
 
 class Far(NamedTuple):
-    """How far a method was behind the best of the five over all regimes of a world, and at worst."""
+    """How far a method was behind the best of the five over the regimes, at worst, and at worst in the others."""
 
     mean: Interval
     worst: float
     where: str  # the regime of the worst
+    second: float  # the worst when that regime is left out; the same where there is no other
 
 
 @dataclass(frozen=True)
 class Default:
-    """Which method is never far behind, counted over all regimes of a world: `method` has the least worst regret."""
+    """Which method is least far behind at its worst (`method`), counted over the regimes that begin at an SFT model.
+
+    Where none does, all count. A start from a base model is another question, and by its size would answer this one.
+    """
 
     world: str
+    regimes: tuple[str, ...]
     methods: Mapping[str, Far]
 
     @property
@@ -258,15 +305,17 @@ class Default:
 @cache
 def default(world: str = "46k") -> Default | None:
     """The default of a world, or None where it has no runs."""
-    regimes = measured(world)
-    if not regimes:
+    whole = measured(world)
+    if not whole:
         return None
+    regimes = tuple(regime for regime in whole if world_of(world).regimes[regime].start == "sft") or whole
     by_regime = {regime: regrets(world, (regime,)) for regime in regimes}
     found = {}
     for method, mean in regrets(world, regimes).items():
-        where = max(regimes, key=lambda regime: by_regime[regime][method].estimate)
-        found[method] = Far(mean, by_regime[where][method].estimate, where)
-    return Default(world, MappingProxyType(found))
+        where, *rest = sorted(regimes, key=lambda regime: -by_regime[regime][method].estimate)
+        second = rest[0] if rest else where
+        found[method] = Far(mean, by_regime[where][method].estimate, where, by_regime[second][method].estimate)
+    return Default(world, regimes, MappingProxyType(found))
 
 
 # What others published

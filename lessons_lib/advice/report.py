@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lessons_lib import COMMAND
 from lessons_lib.advice.decide import Recommendation, named
+from lessons_lib.advice.evidence import regret_in_words
 from lessons_lib.advice.match import Hardware, Match
 from lessons_lib.data.findings import Figure, Profile
 from lessons_lib.memory.estimate import GIB, USABLE
@@ -103,7 +104,7 @@ def evidence_lines(advice: Recommendation) -> Iterator[str]:
     """The verdict on the mechanism, expected regrets, and each column with its badge and figures."""
     yield advice.verdict
     if advice.regrets:
-        rows = [f"{method_name(m)} {r.estimate:.2f} ({r.low:.2f} to {r.high:.2f})" for m, r in advice.regrets.items()]
+        rows = [f"{method_name(method)} {regret_in_words(regret)}" for method, regret in advice.regrets.items()]
         yield f"Expected regret, in points of gold reward behind the best of the five (95 %): {', '.join(rows)}."
     for column in advice.evidence:
         yield f"{column.label[0].upper()}{column.label[1:]}: {column.badge}."

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lessons_lib.advice.cards import trl_config
 from lessons_lib.advice.decide import (
     Constraints,
     Facts,
@@ -32,6 +33,7 @@ from lessons_lib.errors import UserError
 from lessons_lib.lab import annotators
 from lessons_lib.lab.checkpoints import pool
 from lessons_lib.methods import METHODS
+from lessons_lib.recorded import store
 
 PAIRED = Facts("paired", rows=5000, prompts=2000, checkpoint="sft", reference="live")
 NOISY = {"flip_rate": 0.2, "flip_low": 0.17, "flip_high": 0.23}
@@ -280,6 +282,16 @@ def test_a_starting_point_names_the_methods_own_knobs(method):
     assert all(s.why and s.rests_on for s in starts.values())
 
 
+def test_a_start_from_a_paper_names_what_our_runs_were_made_at():
+    runs = store.read("benchmark")
+    chosen = runs[runs["arm"] == "orpo"].drop_duplicates("regime")["strength"].map(lambda text: json.loads(text)["lam"])
+    above = (chosen > 0.3).sum()
+    (lam,) = (start for start in starting_point("orpo", PAIRED) if start.name == "lam")
+    assert f"chose {chosen.min():g} to {chosen.max():g}, above this start on {above} of {len(chosen)}" in lam.why
+    assert 2 * above > len(chosen) and "search upwards" in lam.why
+    assert f"# beta: {lam.why}\n" in trl_config("orpo") and "#" not in trl_config("orpo", {"lam": 1.0})
+
+
 def test_adapters_take_a_larger_step():
     whole, lora = (
         next(s for s in starting_point("dpo", facts(lora=lora)) if s.name == "learning_rate") for lora in (False, True)
@@ -415,6 +427,9 @@ def test_what_cannot_be_told_is_said_and_the_default_is_taken(record):
     advice = recommend(facts(flip_rate=0.27, flip_low=0.25, flip_high=0.29))
     assert advice.default and advice.start_with == "dpo"  # never far behind: least at its worst over both regimes
     assert set(advice.cannot_tell) == {"ipo", "kto", "orpo", "simpo"} and advice.how_sure == "low"
+    assert advice.verdict.endswith(
+        "nothing nearby separates what is left, so this takes the default over all kinds of data."
+    )
     assert "cannot be told from it" in advice.why_sure and "could not tell them apart" in advice.pilot
 
 

@@ -16,6 +16,7 @@ from lessons_lib.advice.evidence import FIVE, badge, published_badge, reports, w
 from lessons_lib.benchmark import shop_reading, statistics
 from lessons_lib.errors import UserError
 from lessons_lib.methods import METHODS
+from lessons_lib.metrics import Interval
 from lessons_lib.recorded import store
 
 WORLDS = ("46k", "135M")
@@ -49,6 +50,12 @@ def mean_by_seed(world, regimes, arm):
 
 
 def word_by_hand(world, regimes, one, others):
+    """The words of the mean over the regimes, where each regime alone says the same."""
+    found, each = mean_word(world, regimes, one, others), [mean_word(world, [r], one, others) for r in regimes]
+    return {m: word if {alone[m] for alone in each} == {word} else "cannot tell" for m, word in found.items()}
+
+
+def mean_word(world, regimes, one, others):
     """Holm's corrected words of one method against each of the others, among all of these."""
     methods = sorted([one, *others])
     values = {method: mean_by_seed(world, regimes, method) for method in methods}
@@ -107,20 +114,83 @@ def start_by_hand(regimes, leaf, means):
     words = word_by_hand("46k", regimes, leader, [method for method in leaf.methods if method != leader])
     in_play = [leader, *(method for method, word in words.items() if word != "ahead")]
     table = table_of("46k")
-    every = table[table["arm"].isin(FIVE)].groupby(["regime", "arm"])["gold"].mean().unstack()
+    every = table[table["arm"].isin(FIVE)].groupby(["regime", "arm"])["gold"].mean().unstack().drop("no_sft")
     return every.rsub(every.max(axis=1), axis=0).max()[in_play].idxmin()
 
 
-def test_the_default_is_never_further_behind_than_another():
+def test_the_default_is_never_further_behind_than_another_from_an_sft_model():
     table = table_of("46k")
     means = table[table["arm"].isin(FIVE)].groupby(["regime", "arm"])["gold"].mean().unstack()
-    behind = means.rsub(means.max(axis=1), axis=0)
+    every = means.rsub(means.max(axis=1), axis=0)
+    behind = every.drop("no_sft")
     found = evidence.default("46k")
     assert found.method == behind.max().idxmin() and found.least_mean == behind.mean().idxmin()
     for method, far in found.methods.items():
         assert far.mean.estimate == pytest.approx(behind[method].mean())
         assert far.worst == pytest.approx(behind[method].max()) and far.where == behind[method].idxmax()
+        assert far.second == pytest.approx(behind[method].sort_values().iloc[-2])
     assert cards.default_card()["method"] == found.method
+    told = cards.default_figures()
+    assert f"Over {len(behind)} kinds of data" in told and "at worst without that kind" in told
+    assert all(f"{METHODS[method].name} {every.loc['no_sft', method]:.2f}" in told for method in FIVE)
+
+
+def test_a_start_from_a_base_model_does_not_choose_the_default(record):
+    level = dict.fromkeys(FIVE, 1.0)
+    record(no_sft={**level, "orpo": 9.0}, clean={**level, "kto": 2.0})
+    assert evidence.default("46k").method == "kto" and evidence.default("46k").regimes == ("clean",)
+    record(no_sft={**level, "orpo": 9.0})  # where there is nothing else, it counts
+    assert evidence.default("46k").method == "orpo"
+
+
+def test_a_lead_and_a_lag_make_no_two_equivalent_methods(record):
+    one, other = {"dpo": 1.0, "ipo": 1.3}, {"dpo": 1.3, "ipo": 1.0}
+    rest = dict.fromkeys(("kto", "orpo", "simpo"), 0.0)
+    record(clean={**rest, **one}, clean_many={**rest, **other})
+    assert evidence.words("46k", ("clean",), "dpo", ["ipo"]) == {"ipo": "behind"}
+    assert evidence.words("46k", ("clean", "clean_many"), "dpo", ["ipo", "kto"]) == {
+        "ipo": "cannot tell",
+        "kto": "ahead",
+    }
+    record(clean={**rest, **one, "sft": 1.2}, clean_many={**rest, **other, "sft": 1.2})
+    (sft,) = evidence.others("46k", ("clean", "clean_many"), "dpo")
+    assert sft.word == "cannot tell" and abs(sft.difference.estimate) < 0.15
+
+
+def test_that_all_ends_name_one_method_is_said(monkeypatch):
+    starts = {card["start_with"] for card in cards.cards().values()}
+    said = cards.ends_sentence()
+    assert said.startswith("Whatever the answers") == (len(starts) == 1)
+    others = iter(["dpo", "ipo", "kto", "kto", "kto", "simpo"])
+    monkeypatch.setattr(cards, "cards", lambda: {key: {"start_with": next(others)} for key in LEAVES})
+    assert cards.ends_sentence() == "Of the tree's 6 ends 3 name KTO."
+
+
+def test_arms_beyond_the_five_are_held_against_the_default_kind_by_kind(record):
+    five = {"orpo": 1.0, **dict.fromkeys(("dpo", "ipo", "kto", "simpo"), 0.0)}
+    record(clean={**five, "dpo_nll": 2.0}, noisy_20={**five, "dpo_nll": 0.0}, noisy_40={**five, "sft": 1.0})
+    assert cards.beyond_sentence() == (
+        "DPO + NLL, run on 2 of these kinds, is ahead of ORPO on 1 (clean), equivalent on 0 and behind on 1."
+    )
+
+
+def test_a_card_says_at_which_settings_its_runs_were_made_and_where_sft_stands():
+    table = table_of("46k")
+    for card in cards.cards().values():
+        runs = table[table["regime"].isin(card["regimes"])]
+        (symbol,) = (knob.symbol for knob in METHODS[card["start_with"]].hyperparameters.values())
+        settings = runs[runs["arm"] == card["start_with"]]["strength"].map(lambda text: list(json.loads(text).values()))
+        values = sorted({value for (value,) in settings})
+        assert card["at"] == f"{symbol} = " + " to ".join(f"{v:g}" for v in dict.fromkeys((values[0], values[-1])))
+        sft = mean_by_seed("46k", card["regimes"], "sft") - mean_by_seed("46k", card["regimes"], card["start_with"])
+        assert card["baseline"]["difference"]["estimate"] == pytest.approx(sft.mean())
+        assert f"at {card['at']} in these runs" in cards.standing(card)
+        assert f"SFT on chosen: {card['baseline']['word']} ({sft.mean():+.2f})" in cards.standing(card)
+
+
+def test_the_best_ones_regret_is_said_without_an_interval():
+    assert evidence.regret_in_words(Interval(0.0, 0.0, 0.0, 16)) == "0 (the best by its mean)"
+    assert evidence.regret_in_words(Interval(0.0, -0.09, 0.09, 16)) == "0.00 (-0.09 to 0.09)"
 
 
 def test_a_card_is_plain_and_whole():
@@ -176,6 +246,8 @@ def test_an_unfinished_regime_is_left_out(record):
 def test_published_reports_name_leaves_papers_and_stances(root):
     bibliography = (root / "book" / "references.bib").read_text(encoding="utf-8")
     assert set(reports()) == set(LEAVES)
+    assert published_badge("any") == "cannot tell"  # "not significantly better" shows no two equal
+    assert not any("authors' own" in report.says and report.decides for found in reports().values() for report in found)
     for key, found in reports().items():
         for report in found:
             assert f"{{{report.source}," in bibliography, report.source
