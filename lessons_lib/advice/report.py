@@ -152,7 +152,7 @@ def print_profile(profile: Profile, console: Console) -> None:
     from rich.table import Table
 
     for title, figures in figure_rows(profile):
-        table = Table("figure", "value (95 % interval) of how many", "what it is", title=title.capitalize(), **_LOOK)
+        table = Table("figure", "value (95 % interval) of how many", "what it is", title=title.capitalize(), **LOOK)
         for name, figure in figures:
             table.add_row(name, str(figure), figure.how + (f"; assumes {figure.assumes}" if figure.assumes else ""))
             for label, part in figure.parts.items():
@@ -166,7 +166,7 @@ def print_profile(profile: Profile, console: Console) -> None:
     console.print()
 
 
-_LOOK: dict[str, Any] = {
+LOOK: dict[str, Any] = {
     "title_justify": "left",
     "title_style": "bold",
     "box": None,
@@ -192,14 +192,14 @@ def print_match(match: Match, console: Console, options: str = "") -> None:
             table = Table.grid(padding=(0, 1, 0, 0))
             table.add_row("  ·", escape(line))
             say(table)
-    table = Table("setting", "value", "why", title="\nWhere to start", **_LOOK)
+    table = Table("setting", "value", "why", title="\nWhere to start", **LOOK)
     for start in () if advice.instead else advice.start:
         table.add_row(start.name, f"{start.value:g}", f"{start.why} [dim]({start.source})[/]")
     if not advice.instead:
         console.print(table)
     if match.hardware:
         say(f"\n[bold]Memory.[/] {memory_title(match.hardware)}")
-        table = Table("method", "reference", "peak", "", **_LOOK)
+        table = Table("method", "reference", "peak", "", **LOOK)
         for row in memory_rows(match):
             table.add_row(*row)
         console.print(table)
@@ -240,26 +240,26 @@ def sections(match: Match) -> Iterator[tuple[str, list[str]]]:
 def html_page(profile: Profile, match: Match | None = None) -> str:
     """One page with the advice (where there is a match), the figures and their plots, that needs no network."""
     title = f"{profile.name}: which method fits" if match else f"{profile.name}: profile"
-    body = [f"<h1>{_escape(title)}</h1>", *(_advice(match) if match else ()), *_pictures(profile), *_tables(profile)]
-    return _PAGE.format(title=_escape(title), body="\n".join(body))
+    body = [f"<h1>{escaped(title)}</h1>", *(_advice(match) if match else ()), *_pictures(profile), *_tables(profile)]
+    return PAGE.format(title=escaped(title), body="\n".join(body))
 
 
 def _advice(match: Match) -> Iterator[str]:
     advice = match.recommendation
     if match.brief:
-        yield f"<p><b>The brief.</b> {_escape(match.brief.text)}</p>"
-    yield f'<div class="answer"><p><b>{_escape(headline(advice))}</b></p>'
-    yield f"<p>{_escape(sureness(advice))}</p></div>"
-    yield "<ol class=path>" + "".join(f"<li>{_escape(q)} <b>{_escape(a)}</b></li>" for q, a in advice.path) + "</ol>"
+        yield f"<p><b>The brief.</b> {escaped(match.brief.text)}</p>"
+    yield f'<div class="answer"><p><b>{escaped(headline(advice))}</b></p>'
+    yield f"<p>{escaped(sureness(advice))}</p></div>"
+    yield "<ol class=path>" + "".join(f"<li>{escaped(q)} <b>{escaped(a)}</b></li>" for q, a in advice.path) + "</ol>"
     for title, lines in sections(match):
-        yield f"<h2>{title}</h2><ul>" + "".join(f"<li>{_escape(line)}</li>" for line in lines) + "</ul>"
+        yield f"<h2>{title}</h2><ul>" + "".join(f"<li>{escaped(line)}</li>" for line in lines) + "</ul>"
     starts = [(s.name, f"{s.value:g}", s.why, s.source) for s in advice.start]
-    yield "<h2>Where to start</h2>" + _table(("setting", "value", "why", "source"), starts)
+    yield "<h2>Where to start</h2>" + html_table(("setting", "value", "why", "source"), starts)
     if match.hardware:
-        yield f"<h2>Memory</h2><p>{_escape(memory_title(match.hardware))}.</p>"
-        yield _table(("method", "reference", "peak", ""), memory_rows(match))
+        yield f"<h2>Memory</h2><p>{escaped(memory_title(match.hardware))}.</p>"
+        yield html_table(("method", "reference", "peak", ""), memory_rows(match))
     source = shlex.quote(match.source)
-    yield "".join(f"<p class=quiet><code>{_escape(line)}</code></p>" for line in following(match, source))
+    yield "".join(f"<p class=quiet><code>{escaped(line)}</code></p>" for line in following(match, source))
 
 
 def _pictures(profile: Profile) -> Iterator[str]:
@@ -322,25 +322,27 @@ def _tables(profile: Profile) -> Iterator[str]:
         for name, figure in figures:
             rows.append((name, str(figure), figure.how + (f"; assumes {figure.assumes}" if figure.assumes else "")))
             rows += [(f"— {label}", str(part), "") for label, part in figure.parts.items()]
-        yield f"<h3>{title.capitalize()}</h3>" + _table(
+        yield f"<h3>{title.capitalize()}</h3>" + html_table(
             ("figure", "value (95 % interval) of how many", "what it is"), rows
         )
     if unknown := unknown_figures(profile):
-        items = "".join(f"<li>{_escape(why)}: {', '.join(names)}</li>" for why, names in unknown.items())
+        items = "".join(f"<li>{escaped(why)}: {', '.join(names)}</li>" for why, names in unknown.items())
         yield f"<h3>What these rows cannot tell</h3><ul>{items}</ul>"
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    cells = "".join("<tr>" + "".join(f"<td>{_escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    heading = "".join(f'<th scope="col">{_escape(name)}</th>' for name in head)
+def html_table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table with a row of headings; what stands in it is `escaped`."""
+    cells = "".join("<tr>" + "".join(f"<td>{escaped(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    heading = "".join(f'<th scope="col">{escaped(name)}</th>' for name in head)
     return f'<div class="wide"><table><thead><tr>{heading}</tr></thead><tbody>{cells}</tbody></table></div>'
 
 
-def _escape(text: object) -> str:
+def escaped(text: object) -> str:
+    """A text as HTML shows it."""
     return html.escape(str(text))
 
 
-_PAGE = """<!doctype html>
+PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lessons_lib.advice.report import _LOOK, _PAGE, _escape, _table
+from lessons_lib.advice.report import LOOK, PAGE, escaped, html_table
 from lessons_lib.advice.trial_plan import Plan
 from lessons_lib.advice.trial_reading import MISLEADS, Outcome, headline, in_words, name, next_step
 from lessons_lib.advice.trial_votes import as_text
@@ -91,7 +91,7 @@ def show(outcome: Outcome, plan: Plan, told: Sequence[str], console: Console) ->
         ),
         ("Sampled replies to held-out prompts", HEAD, reply_rows(outcome)),
     ):
-        shown = Table(*head, title=title, **_LOOK)
+        shown = Table(*head, title=title, **LOOK)
         for row in rows:
             shown.add_row(*map(plain, row))
         console.print(shown, "")
@@ -112,29 +112,31 @@ def html_page(
     """The report. `rows` are the trial's, `prompts` those that seed 0's models answered."""
     body = [
         "<h1>A trial on our own rows and model</h1>",
-        f'<div class="answer"><p><b>{_escape(headline(outcome))}</b></p></div>',
-        f"<p><b>Next.</b> {_escape(next_step(outcome))}</p>",
+        f'<div class="answer"><p><b>{escaped(headline(outcome))}</b></p></div>',
+        f"<p><b>Next.</b> {escaped(next_step(outcome))}</p>",
         "<h2>Held-out accuracy</h2>",
-        f"<p>{_escape(_accuracy_means(outcome))} {_escape(MISLEADS)}</p>",
+        f"<p>{escaped(_accuracy_means(outcome))} {escaped(MISLEADS)}</p>",
         dots(outcome.accuracy, middle=0.5, label="chance"),
-        _table(accuracy_head(outcome), accuracy_rows(outcome)),
+        html_table(accuracy_head(outcome), accuracy_rows(outcome)),
         "<h2>Who is ahead</h2>",
         f"<p>Differences in points of accuracy. The intervals hold what other prompts and other seeds would have "
         f"changed, and all together in 95 of 100 such trials. Ahead or behind: the interval leaves out 0. Equivalent: "
         f"it lies within ±{100 * outcome.delta:g} points, which we say count for nothing: one held-out pair in "
         f"{1 / outcome.delta:.0f}. Else nothing can be told, which is not the same as equal.</p>",
-        _table(("", "difference [interval], points", "word"), comparison_rows(outcome)),
+        html_table(("", "difference [interval], points", "word"), comparison_rows(outcome)),
         "<h2>What the models write</h2>",
-        _table(HEAD, reply_rows(outcome)),
-        f'<p class="quiet">{_escape(EXPLAINED)}</p>',
+        html_table(HEAD, reply_rows(outcome)),
+        f'<p class="quiet">{escaped(EXPLAINED)}</p>',
         *_side_by_side(rows, plan, prompts),
         "<h2>What this could not see</h2><ul>",
-        *(f"<li>{_escape(line)}</li>" for line in left_open(outcome, plan, told)),
+        *(f"<li>{escaped(line)}</li>" for line in left_open(outcome, plan, told)),
         "</ul><h2>What was compared</h2>",
-        _table(("", ""), [("rows", source), ("model", model), *((key, str(value)) for key, value in settings.items())]),
+        html_table(
+            ("", ""), [("rows", source), ("model", model), *((key, str(value)) for key, value in settings.items())]
+        ),
     ]
     style = f"<style>{_STYLE}</style>"
-    return _PAGE.format(title="A trial on our own rows and model", body=style + "\n".join(body))
+    return PAGE.format(title="A trial on our own rows and model", body=style + "\n".join(body))
 
 
 def _accuracy_means(outcome: Outcome) -> str:
@@ -157,8 +159,8 @@ def dots(values: Mapping[str, Interval], *, middle: float, label: str) -> str:
     for arm, interval in sorted(values.items(), key=lambda item: -item[1].estimate):
         width = f"{100 * (interval.high - interval.low) / (high - low):.1f}%"
         lines.append(
-            f'<div class="line"><span>{_escape(name(arm))}</span><span class="track" role="img" '
-            f'aria-label="{_escape(in_words(interval))} %"><i class="middle" style="left:{at(middle)}"></i>'
+            f'<div class="line"><span>{escaped(name(arm))}</span><span class="track" role="img" '
+            f'aria-label="{escaped(in_words(interval))} %"><i class="middle" style="left:{at(middle)}"></i>'
             f'<i class="bar" style="left:{at(interval.low)};width:{width}"></i>'
             f'<i class="dot" style="left:{at(interval.estimate)}"></i></span></div>'
         )
@@ -173,8 +175,8 @@ def _side_by_side(rows: Sequence[Mapping], plan: Plan, prompts: Sequence[object]
     yield f"<h3>Replies to {min(SHOWN, len(prompts))} held-out prompts, not chosen</h3>"
     for place, prompt in enumerate(prompts[:SHOWN]):
         replies = [(name(arm), first[arm][place]["text"] or "(nothing)") for arm in ("untouched", *plan.arms)]
-        cards = "".join(f"<section><b>{_escape(who)}</b><pre>{_escape(text)}</pre></section>" for who, text in replies)
-        yield f'<div class="prompt"><pre>{_escape(as_text(prompt))}</pre></div><div class="cards">{cards}</div>'
+        cards = "".join(f"<section><b>{escaped(who)}</b><pre>{escaped(text)}</pre></section>" for who, text in replies)
+        yield f'<div class="prompt"><pre>{escaped(as_text(prompt))}</pre></div><div class="cards">{cards}</div>'
 
 
 _STYLE = """
