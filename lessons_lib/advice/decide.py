@@ -408,7 +408,7 @@ class Recommendation:
         gaps: start_with minus each other method at hand, with corrected intervals.
         evidence: three columns, 46 k, 135 M and published, each with a badge and what it says.
         verdict: what the evidence makes of the mechanism, in a sentence.
-        beyond: arms beyond the five that are ahead of it, or equivalent.
+        beyond: arms beyond the five that are ahead of it, or equivalent. baseline: SFT alone, where it was run.
         costs: of each method at hand.
         path: (question, answer) pairs. reasons: sentences with the numbers that fired.
         runner_up: the next best, and `why_runner_up`; "" where there is none.
@@ -433,6 +433,7 @@ class Recommendation:
     evidence: tuple[Column, ...]
     verdict: str
     beyond: tuple[Better, ...]
+    baseline: Better | None
     costs: dict[str, Cost]
     path: tuple[tuple[str, str], ...]
     reasons: tuple[str, ...]
@@ -482,6 +483,7 @@ def recommend(facts: Facts) -> Recommendation:
         evidence=found.columns,
         verdict=_verdict(leaf, found),
         beyond=found.beyond,
+        baseline=found.baseline,
         costs={method: cost(method) for method in at_hand(facts)},
         path=tuple((question.text, answer.label) for question, answer in path),
         reasons=tuple(answer.because.format(**known) for _, answer in path),

@@ -263,6 +263,14 @@ def visible(world: str, regimes: Sequence[str], one: str, other: str, *, seeds: 
     return statistics.smallest_visible_effect(spread, seeds)
 
 
+def against_sft(baseline: Better | None) -> str:
+    """How SFT alone stands to the method to start with."""
+    if baseline is None:
+        return "not run on such data"
+    gap = baseline.difference
+    return f"{baseline.word} ({gap.estimate:+.2f}, {gap.low:+.2f} to {gap.high:+.2f} points of gold reward)"
+
+
 def regret_in_words(regret: Interval) -> str:
     """A regret with its interval; of the best of a regime, which is 0 by what regret is, that and no interval."""
     if regret.low == regret.estimate == regret.high == 0:

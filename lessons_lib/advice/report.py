@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lessons_lib import COMMAND
 from lessons_lib.advice.decide import Recommendation, named
-from lessons_lib.advice.evidence import regret_in_words
+from lessons_lib.advice.evidence import against_sft, regret_in_words
 from lessons_lib.advice.match import Hardware, Match
 from lessons_lib.data.findings import Figure, Profile
 from lessons_lib.memory.estimate import GIB, USABLE
@@ -91,7 +91,9 @@ def second_thoughts(advice: Recommendation) -> Iterator[str]:
     """The runner-up, arms beyond the five, other readings, and what would change the answer."""
     if advice.runner_up:
         yield f"Runner-up: {method_name(advice.runner_up)}, {advice.why_runner_up}."
-    for arm in advice.beyond:
+    if advice.baseline:
+        yield f"Held against it, fine-tuning alone ({advice.baseline.label}): {against_sft(advice.baseline)}."
+    for arm in (arm for arm in advice.beyond if arm != advice.baseline):
         yield (
             f"Beyond the five: {arm.label} is {arm.word} here (by {arm.difference.estimate:.2f}, "
             f"{arm.difference.low:.2f} to {arm.difference.high:.2f} points of gold reward)."

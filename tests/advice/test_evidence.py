@@ -188,6 +188,12 @@ def test_a_card_says_at_which_settings_its_runs_were_made_and_where_sft_stands()
         assert f"SFT on chosen: {card['baseline']['word']} ({sft.mean():+.2f})" in cards.standing(card)
 
 
+def test_sft_alone_in_words():
+    behind = evidence.Better("sft", "SFT on chosen", "behind", Interval(-0.6, -0.8, -0.4, 16))
+    assert evidence.against_sft(behind) == "behind (-0.60, -0.80 to -0.40 points of gold reward)"
+    assert evidence.against_sft(None) == "not run on such data"
+
+
 def test_the_best_ones_regret_is_said_without_an_interval():
     assert evidence.regret_in_words(Interval(0.0, 0.0, 0.0, 16)) == "0 (the best by its mean)"
     assert evidence.regret_in_words(Interval(0.0, -0.09, 0.09, 16)) == "0.00 (-0.09 to 0.09)"

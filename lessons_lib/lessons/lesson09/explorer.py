@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+from lessons_lib.advice import evidence
 from lessons_lib.advice.cards import trl_config
 from lessons_lib.advice.decide import Facts, Recommendation, recommend
 from lessons_lib.explorers import Card, Explorer, Lights, Slider
@@ -82,6 +83,10 @@ def sure(shape: str, start: str, labels: str) -> str:
     return f"{found.how_sure}: {found.why_sure}"
 
 
+def sft_alone(shape: str, start: str, labels: str) -> str:
+    return evidence.against_sft(advice(shape, start, labels).baseline)
+
+
 def changes(**answers: str) -> str:
     """The single other answers that lead to another method, by the method."""
     own, found = advice(**answers).start_with, {}
@@ -141,7 +146,7 @@ def three_questions(explorer: str = "three-questions") -> Explorer:
                 Lights(stand, {name(method): _light(method) for method in METHODS}),
                 Lights(made_for, {label: _badge(world) for world, label in WORLDS.items()}),
             ),
-            lines={"Why": why, "How sure": sure, "What would change it": _changes},
+            lines={"Why": why, "How sure": sure, "SFT alone": sft_alone, "What would change it": _changes},
             config=("TRL config", config),
             notes={question: _note(question) for question in QUESTIONS},
         ),
