@@ -109,7 +109,10 @@ def verdicts(text):
 def sources(root):
     yield from ((path, prose(path)) for path in sorted((root / "book").glob("*.md")))
     yield root / "README.md", prose(root / "README.md")
-    yield from ((path, prose(path)) for path in sorted((root / "notebooks").rglob("[0-9s]*.ipynb")))
+    yield from (
+        (path, prose(path))
+        for path in sorted([*(root / "notebooks").glob("*.ipynb"), *(root / "notebooks").glob("phase_*/*.ipynb")])
+    )
     yield from ((path, prose(path)) for path in sorted((root / "exercises").glob("*.ipynb")))
     yield from ((path, asked(path)) for path in sorted((root / "exercises" / "questions").glob("lesson*.yaml")))
 

@@ -97,7 +97,7 @@ def follow(page, notebook: str, heading: str) -> None:
 @pytest.mark.browser
 def test_clicks_lead_on_and_back_and_a_page_of_the_book_is_shown_executed(lab, root, tmp_path):
     follow(lab, "01_dpo_patched", "1 · DPO didn't get replaced")
-    follow(lab, "exercises/01_derive", "Exercise 1 ·")
+    follow(lab, "exercises/01_from_logits", "Exercise 1 ·")
     follow(lab, "01_dpo_patched", "1 · DPO didn't get replaced")
     (root / "_build/pages/book/one_pair_five_losses.html").unlink(missing_ok=True)  # it is made for who asks
     lab.locator(f"{IN_VIEW} a[href*='one_pair_five_losses']").first.click()

@@ -40,7 +40,8 @@ def test_the_next_command_repeats_the_options_and_works(tmp_path, capsys):
     options = ["--schema", "hh-rlhf", "--on-bad-rows", "stop"]
     assert main(["match", source, *options]) == 0
     out, _ = told(capsys)
-    assert f"recipe '{source}' --schema hh-rlhf --on-bad-rows stop --method dpo" in out
+    assert f"recipe '{source}' --schema hh-rlhf --on-bad-rows stop --method " in out
+    assert f"trial '{source}' --schema hh-rlhf --on-bad-rows stop --model MODEL" in out
     assert main(["recipe", source, *options, *RECIPE, "--output", str(tmp_path / "out")]) == 0
 
 
