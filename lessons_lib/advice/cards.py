@@ -260,7 +260,7 @@ def beyond_sentence(world: str = "46k") -> str:
         if ahead := where.get("ahead"):
             level, behind = len(where.get("equivalent", ())), len(where.get("behind", ()))
             said.append(
-                f"{label}, run on {len(words)} of these kinds, is ahead of {name} on {len(ahead)} "
+                f"{label}, run on {len(words)} kinds of data, is ahead of {name} on {len(ahead)} "
                 f"({', '.join(ahead)}), equivalent on {level} and behind on {behind or 'none'}."
             )
     return " ".join(said)

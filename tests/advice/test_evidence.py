@@ -170,7 +170,7 @@ def test_arms_beyond_the_five_are_held_against_the_default_kind_by_kind(record):
     five = {"orpo": 1.0, **dict.fromkeys(("dpo", "ipo", "kto", "simpo"), 0.0)}
     record(clean={**five, "dpo_nll": 2.0}, noisy_20={**five, "dpo_nll": 0.0}, noisy_40={**five, "sft": 1.0})
     assert cards.beyond_sentence() == (
-        "DPO + NLL, run on 2 of these kinds, is ahead of ORPO on 1 (clean), equivalent on 0 and behind on 1."
+        "DPO + NLL, run on 2 kinds of data, is ahead of ORPO on 1 (clean), equivalent on 0 and behind on 1."
     )
 
 
