@@ -52,6 +52,7 @@ class Choice:
         columns: the evidence. beyond: other arms that are ahead or equivalent. baseline: SFT alone, where it was run.
         regimes: those of the main world that were looked at; empty where nothing was measured.
         disagree: whether what is in play in one world is not in the other.
+        words: world to method, for each world that was measured: start_with against each of the others at hand.
     """
 
     start_with: str
@@ -67,6 +68,11 @@ class Choice:
     baseline: Better | None
     regimes: tuple[str, ...]
     disagree: bool
+    words: dict[str, dict[str, Word]]
+
+    def said(self, word: Word) -> tuple[str, ...]:
+        """The rivals against which a word is said of start_with in any of our worlds, least regret first."""
+        return tuple(m for m in self.rivals if word in [by.get(m) for by in self.words.values()])
 
     @property
     def rivals(self) -> tuple[str, ...]:
@@ -99,8 +105,9 @@ def choose(
     world = MAIN if at[MAIN] else next(iter(in_play), MAIN)
     found = at[world]
     if not found:
-        return Choice(start, False, (), others, (), (), {}, {}, columns, (), None, (), False)
-    said = evidence.words(world, found, start, others)
+        return Choice(start, False, (), others, (), (), {}, {}, columns, (), None, (), False, {})
+    words = {name: evidence.words(name, there, start, others) for name, there in at.items() if there}
+    said = words[world]
     gaps = evidence.comparisons(world, found, tuple(sorted(methods))) if others else {}
 
     def those(word: Word) -> tuple[str, ...]:
@@ -117,6 +124,7 @@ def choose(
         next((one for one in evidence.others(world, found, start) if one.arm == "sft"), None),
         found,
         disagree,
+        words,
     )
 
 

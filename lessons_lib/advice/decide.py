@@ -617,9 +617,10 @@ def _carried(found: Choice) -> tuple[Confidence, str]:
         return "moderate", "your data or constraints leave no other of the five, whatever was measured"
     if found.disagree:
         return "low", "our two worlds disagree, and this follows the pre-trained model"
-    if found.cannot_tell:
-        return "low", f"{named(found.cannot_tell)} cannot be told from it by the nearest runs"
-    level = f"{named(found.equivalents)} would do as well, to within what counts" if found.equivalents else ""
+    if untold := found.said("cannot tell"):
+        return "low", f"{named(untold)} cannot be told from it by the nearest runs"
+    same = found.said("equivalent")
+    level = f"{named(same)} would do as well, to within what counts" if same else ""
     if len(worlds) == 1:
         alone = f"only {worlds[0].label} were measured, and ranks may turn in a larger one"
         return "low", "; ".join(filter(None, (level, alone)))

@@ -414,6 +414,16 @@ def test_both_worlds_together_make_it_sure_and_their_quarrel_unsure(record):
     assert advice.badges["46k"] == "supported" and advice.badges["135M"] == "contradicted"
 
 
+def test_what_the_pre_trained_world_cannot_tell_is_not_sure(record):
+    ahead = {"dpo": 1.0, "ipo": 2.0, "kto": 0.9, "orpo": 0.5, "simpo": 0.7}
+    many = facts(flip_rate=0.4, flip_low=0.38, flip_high=0.42)
+    record(noisy_40=ahead, shop={"noisy_40": {**ahead, "dpo": 2.0}})
+    assert recommend(many).how_sure != "high"
+    record(noisy_40=ahead, shop={"noisy_40": {**ahead, "dpo": 1.9}}, spread=1.5)
+    advice = recommend(many)
+    assert advice.how_sure == "low" and "cannot be told" in advice.why_sure
+
+
 def test_equivalent_in_both_worlds_is_moderately_sure(record):
     level = {"dpo": 1.0, "ipo": 1.0, "kto": 0.0, "orpo": 0.0, "simpo": 0.0}
     record(noisy_40=level, shop={"noisy_40": level})
