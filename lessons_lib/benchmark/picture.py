@@ -123,8 +123,8 @@ def _world(world: World) -> str:
     )
     return (
         f'<div class="lx-world" data-world="{world.key}"><table>'
-        "<caption>Gold reward minus the leader's; of the leader itself, minus that of the one it is least surely ahead "
-        f"of. Points, with 95 % intervals corrected for all pairs{_legend(world.delta)}</caption>"
+        "<caption>Points of gold reward, minus the leader's; of the leader itself, minus that of the one it is least "
+        f"surely ahead of. 95 % intervals, Holm-corrected as to their side of 0{_legend(world.delta)}</caption>"
         f'<thead><tr><th scope="col">data</th>{head}</tr></thead><tbody>{rows}</tbody>'
         f"<tfoot>{_axis_row()}{_counts(found)}</tfoot></table></div>"
     )
