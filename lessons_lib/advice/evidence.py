@@ -100,6 +100,7 @@ def scores(world: str, regimes: tuple[str, ...], arms: tuple[str, ...] = FIVE) -
     return {arm: wide[arm].mean(axis=1).to_numpy() for arm in wide.columns.unique("arm")}, checkpoints
 
 
+@cache
 def _wide(world: str, regimes: tuple[str, ...], arms: tuple[str, ...]) -> tuple[pd.DataFrame, list]:
     """(seeds, (arm, regime)) gold rewards of the arms that were run in all the regimes, and each seed's checkpoint."""
     table = runs(world)
@@ -246,12 +247,19 @@ def others(world: str, regimes: tuple[str, ...], start: str) -> tuple[Better, ..
 
 def chosen(world: str, method: str, name: str, regimes: Sequence[str] | None = None) -> tuple[float, ...]:
     """A hyper-parameter's values that the search chose for a method, one for each regime; none without a search."""
+    found, kinds = _settings(world), world_of(world).regimes if regimes is None else regimes
+    settings = (found.get((method, regime), {}) for regime in kinds)
+    return tuple(setting[name] for setting in settings if name in setting)
+
+
+@cache
+def _settings(world: str) -> dict[tuple[str, str], dict[str, float]]:
+    """(arm, regime) to the hyper-parameters of its runs; read once a world."""
     table = runs(world)
     if table is None or "strength" not in table:
-        return ()
-    wanted = table["regime"].isin(world_of(world).regimes if regimes is None else regimes)
-    settings = table[wanted & (table["arm"] == method)].drop_duplicates("regime")["strength"]
-    return tuple(setting[name] for setting in map(json.loads, settings) if name in setting)
+        return {}
+    trained = table.dropna(subset=["strength"]).drop_duplicates(["arm", "regime"])
+    return {(row.arm, row.regime): json.loads(row.strength) for row in trained.itertuples()}
 
 
 def visible(world: str, regimes: Sequence[str], one: str, other: str, *, seeds: int) -> float:

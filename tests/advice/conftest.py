@@ -11,7 +11,15 @@ from lessons_lib.errors import UserError
 from lessons_lib.lab.shop.samples import MODEL
 
 CACHED = (evidence.runs, evidence.measured, evidence.scores, evidence._behind_best, evidence.comparisons)
-CACHED += (evidence._every_cell, evidence.others, evidence.default, choice.choose, choice.pilot)
+CACHED += (
+    evidence._every_cell,
+    evidence._wide,
+    evidence._settings,
+    evidence.others,
+    evidence.default,
+    choice.choose,
+    choice.pilot,
+)
 
 
 @pytest.fixture
