@@ -10,6 +10,7 @@ import pytest
 from browser import browser, jupyterlab, run_notebook, served
 
 from lessons_lib import plots
+from lessons_lib._typography import together
 from lessons_lib.explorers import Axis, Band, Curve, Explorer, Panel, Slider, figure
 from lessons_lib.explorers import page as static
 from lessons_lib.explorers.scales import round_up, short, tick_texts, ticks
@@ -94,7 +95,7 @@ def test_a_slider_moved_by_keyboard_draws_what_python_computes(open_page):
             assert_drawn(page, panel, curve, tau=0.5, beta=0.01)
     assert page.get_attribute(TAU, "aria-valuetext") == "0.5"
     assert page.inner_text(f"output[for={TAU[1:]}]") == "0.5"
-    assert page.inner_text(".lx-readout") == ipo_stops().sentences(tau=0.5, beta=0.01)[0]
+    assert page.inner_text(".lx-readout") == together(ipo_stops().sentences(tau=0.5, beta=0.01)[0])
     bars = page.locator(".lx-panel >> nth=2 >> svg >> text").all_text_contents()
     assert {"0.563", "0.289", "0.148", "1"} <= set(bars)
     page.wait_for_timeout(400)
