@@ -276,7 +276,8 @@ def against_sft(baseline: Better | None) -> str:
     if baseline is None:
         return "not run on such data"
     gap = baseline.difference
-    return f"{baseline.word} ({gap.estimate:+.2f}, {gap.low:+.2f} to {gap.high:+.2f} points of gold reward)"
+    figures = f"{gap.estimate:+.2f}, {gap.low:+.2f} to {gap.high:+.2f}".replace("-", "−")
+    return f"{baseline.word} ({figures} points of gold reward)"
 
 
 def regret_in_words(regret: Interval) -> str:

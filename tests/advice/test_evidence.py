@@ -190,7 +190,7 @@ def test_a_card_says_at_which_settings_its_runs_were_made_and_where_sft_stands()
 
 def test_sft_alone_in_words():
     behind = evidence.Better("sft", "SFT on chosen", "behind", Interval(-0.6, -0.8, -0.4, 16))
-    assert evidence.against_sft(behind) == "behind (-0.60, -0.80 to -0.40 points of gold reward)"
+    assert evidence.against_sft(behind) == "behind (−0.60, −0.80 to −0.40 points of gold reward)"
     assert evidence.against_sft(None) == "not run on such data"
 
 

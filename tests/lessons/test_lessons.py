@@ -95,3 +95,12 @@ def test_every_notebook_is_in_the_table_of_contents_and_on_the_start_page():
     for lesson in LESSONS:
         inside = lesson.path.relative_to(ROOT).with_suffix("")
         assert str(inside) in toc and str(lesson.path.relative_to(ROOT / "notebooks")) in start
+
+
+def test_the_start_page_says_how_long_a_lesson_takes(root):
+    minutes = [
+        int(n) for n in re.findall(r"minutes: (\d+)", (root / "book" / "course.yml").read_text(encoding="utf-8"))
+    ]
+    words = {9: "nine", 10: "ten", 11: "eleven", 12: "twelve"}
+    said = f"lessons of {words[min(minutes)]} to {words[max(minutes)]} minutes"
+    assert said in (root / "book" / "index.md").read_text(encoding="utf-8")
