@@ -98,6 +98,7 @@ def _add_context(app, pagename, templatename, context, doctree):
         asset=_asset(app, context["pathto"]),
     )
     body = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')  # as ARIA 1.2 has it
+    body = body.replace(' aria-label="Toggle hidden content"', "")  # folded code is called what it shows
     if PLAN in body:
         body = body.replace(PLAN, app.builder.templates.render("plan.html", context))
     context["body"] = body = numbers.keep_together(body)
