@@ -74,7 +74,8 @@ def test_every_path_says_what_match_says():
         assert [said[world] for world in ("46 k", "135 M", "published")] == [c.badge for c in found.evidence]
         assert said["How sure"] == f"{found.how_sure}: {found.why_sure}"
         sft = found.baseline
-        assert said["SFT alone"].startswith(f"{sft.word} ({sft.difference.estimate:+.2f}, ")
+        gap = f"{sft.difference.estimate:+.2f}".replace("-", "−")
+        assert said["SFT alone"].startswith(f"{sft.word} ({gap}, ")
         assert explorer.answers(**setting)[-1] == trl_config(found.start_with)
     assert leaves == set(load_tree().leaves)
 
