@@ -157,7 +157,7 @@ def standing(card: Mapping, *, brief: bool = False) -> str:
     if card["at"] and not brief:
         said.insert(0, f"at {card['at']} in these runs")
     if not brief and (baseline := card["baseline"]):
-        said.append(f"{baseline['label']}: {baseline['word']} ({baseline['difference']['estimate']:+.2f})")
+        said.append(f"{baseline['label']}: {baseline['word']} ({evidence.signed(baseline['difference']['estimate'])})")
     return "; ".join([f"start with {METHODS[card['start_with']].name}", *said])
 
 

@@ -276,8 +276,12 @@ def against_sft(baseline: Better | None) -> str:
     if baseline is None:
         return "not run on such data"
     gap = baseline.difference
-    figures = f"{gap.estimate:+.2f}, {gap.low:+.2f} to {gap.high:+.2f}".replace("-", "−")
-    return f"{baseline.word} ({figures} points of gold reward)"
+    return f"{baseline.word} ({signed(gap.estimate)}, {signed(gap.low)} to {signed(gap.high)} points of gold reward)"
+
+
+def signed(points: float) -> str:
+    """A difference of two arms as a reader sees it: its sign, a minus and no hyphen, and two digits."""
+    return f"{points:+.2f}".replace("-", "−")
 
 
 def regret_in_words(regret: Interval) -> str:

@@ -185,7 +185,7 @@ def test_a_card_says_at_which_settings_its_runs_were_made_and_where_sft_stands()
         sft = mean_by_seed("46k", card["regimes"], "sft") - mean_by_seed("46k", card["regimes"], card["start_with"])
         assert card["baseline"]["difference"]["estimate"] == pytest.approx(sft.mean())
         assert f"at {card['at']} in these runs" in cards.standing(card)
-        assert f"SFT on chosen: {card['baseline']['word']} ({sft.mean():+.2f})" in cards.standing(card)
+        assert f"SFT on chosen: {card['baseline']['word']} ({evidence.signed(sft.mean())})" in cards.standing(card)
 
 
 def test_sft_alone_in_words():

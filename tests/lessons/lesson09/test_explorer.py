@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from lessons_lib.advice import evidence
 from lessons_lib.advice.cards import trl_config
 from lessons_lib.advice.decide import load_tree, recommend
 from lessons_lib.explorers import page
@@ -74,8 +75,7 @@ def test_every_path_says_what_match_says():
         assert [said[world] for world in ("46 k", "135 M", "published")] == [c.badge for c in found.evidence]
         assert said["How sure"] == f"{found.how_sure}: {found.why_sure}"
         sft = found.baseline
-        gap = f"{sft.difference.estimate:+.2f}".replace("-", "−")
-        assert said["SFT alone"].startswith(f"{sft.word} ({gap}, ")
+        assert said["SFT alone"].startswith(f"{sft.word} ({evidence.signed(sft.difference.estimate)}, ")
         assert explorer.answers(**setting)[-1] == trl_config(found.start_with)
     assert leaves == set(load_tree().leaves)
 
